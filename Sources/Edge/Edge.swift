@@ -1,0 +1,4 @@
+@main
+struct Edge {
+  static func main() async throws {}
+}

@@ -1,0 +1,4 @@
+@main
+struct StoreSvc {
+  static func main() async throws {}
+}
