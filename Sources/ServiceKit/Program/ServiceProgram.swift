@@ -1,0 +1,34 @@
+package import Logging
+package import NIOPosix
+package import ServiceLifecycle
+
+/// An executable of the platform: a service or the Edge. Conform, mark `@main`, and it has `serve`,
+/// `--help`, configuration, logs, metrics, probes and an orderly end.
+package protocol ServiceProgram: SendableMetatype {
+  /// Lower-case, e.g. `store`. Names the process in its logs and its environment, `MAINSTREET_STORE_…`.
+  static var name: String { get }
+  /// One sentence for `--help`.
+  static var summary: String { get }
+  /// The program's own settings, beside those every program has.
+  static var settings: [Setting] { get }
+  /// The listeners that must be announced to `Readiness` before the program counts as ready.
+  static var listeners: [String] { get }
+
+  /// Wires the program up. The services run together; on shutdown they end in reverse order.
+  static func build(_ context: ServiceContext) async throws -> [any Service]
+}
+
+/// A program that owns a Postgres schema.
+package protocol MigratingProgram: ServiceProgram {
+  /// Brings the schema up to this version's. A dry run prints what would be done and does nothing.
+  /// - Returns: a line per migration done, or to be done.
+  static func migrate(_ context: ServiceContext, dryRun: Bool) async throws -> [String]
+}
+
+/// What a program is built from.
+package struct ServiceContext: Sendable {
+  package let settings: Settings
+  package let logger: Logger
+  package let eventLoopGroup: MultiThreadedEventLoopGroup
+  package let readiness: Readiness
+}
