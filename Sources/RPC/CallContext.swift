@@ -1,16 +1,55 @@
 package import NIOCore
+import Synchronization
 
-/// What a handler knows about its call besides the request.
-package final class CallContext: @unchecked Sendable {
-}
+/// What a handler knows about its call besides the request, and what it may add to the response.
+package final class CallContext: Sendable {
+  /// Full path, e.g. `/mainstreet.store.v1.StoreService/GetStore`.
+  package let method: String
+  /// The request's metadata.
+  package let metadata: Metadata
+  /// When the caller stops waiting, if it said so. Pass it on to the calls made on its behalf.
+  package let deadline: NIODeadline?
+  /// The connection's loop, on which the handler runs.
+  package let eventLoop: any EventLoop
+  package let peer: SocketAddress?
 
-package struct RequestStream<Element: Sendable>: AsyncSequence, Sendable {
-  package struct AsyncIterator: AsyncIteratorProtocol {
-    package mutating func next() async throws -> Element? { nil }
+  private let outgoing = Mutex(Outgoing())
+
+  private struct Outgoing {
+    var initial = Metadata()
+    var trailing = Metadata()
   }
-  package func makeAsyncIterator() -> AsyncIterator { AsyncIterator() }
-}
 
-package struct ResponseWriter<Element: Sendable>: Sendable {
-  package func write(_ element: Element) async throws {}
+  package init(
+    method: String, metadata: Metadata, deadline: NIODeadline?, eventLoop: any EventLoop, peer: SocketAddress?
+  ) {
+    self.method = method
+    self.metadata = metadata
+    self.deadline = deadline
+    self.eventLoop = eventLoop
+    self.peer = peer
+  }
+
+  /// Time left until the deadline, never negative; `nil` without a deadline.
+  package var remaining: Duration? {
+    guard let deadline else { return nil }
+    return .nanoseconds(Swift.max(0, (deadline - .now()).nanoseconds))
+  }
+
+  /// Sets a response header. Has no effect once the first message has been written.
+  package func setInitialMetadata(_ name: String, _ value: String) {
+    outgoing.withLock { $0.initial[name] = value }
+  }
+
+  /// Sets a response trailer, sent with the status.
+  package func setTrailingMetadata(_ name: String, _ value: String) {
+    outgoing.withLock { $0.trailing[name] = value }
+  }
+
+  package func setTrailingMetadata(_ name: String, _ value: [UInt8]) {
+    outgoing.withLock { $0.trailing[binary: name] = value }
+  }
+
+  package var initialMetadata: Metadata { outgoing.withLock { $0.initial } }
+  package var trailingMetadata: Metadata { outgoing.withLock { $0.trailing } }
 }
