@@ -1,0 +1,55 @@
+/// The option `mainstreet.options.v1.access`: who may call an rpc, and how it counts.
+public struct MethodAccess: Hashable, Sendable {
+  public enum Audience: Hashable, Sendable {
+    /// Anyone, without a principal.
+    case `public`
+    /// A principal holding one of the roles, or an API key holding one of the scopes.
+    case roles([String], scopes: [String])
+  }
+
+  /// The token bucket a call is counted in. Raw values are those of the proto enum.
+  public enum RateClass: Int, Hashable, Sendable {
+    case ingest = 1, query, auth, write
+  }
+
+  public let audience: Audience
+  /// nil: not limited by class.
+  public let rateClass: RateClass?
+  /// Calling twice with the same request has the effect of calling once.
+  public let isIdempotent: Bool
+  /// HTTP status of a success, e.g. 201.
+  public let successStatus: Int
+
+  static let optionNumber = 50101
+
+  init(reading reader: WireReader) throws(SchemaError) {
+    var isPublic = false
+    var roles: [String] = []
+    var scopes: [String] = []
+    var rateClass: RateClass?
+    var isIdempotent = false
+    var successStatus = 0
+    var scan = reader
+    while let field = try scan.next() {
+      switch field.number {
+      case 1: isPublic = try field.bool()
+      case 2: roles.append(try field.string())
+      case 3: scopes.append(try field.string())
+      case 4: rateClass = RateClass(rawValue: try field.int())
+      case 5: isIdempotent = try field.bool()
+      case 6: successStatus = try field.int()
+      default: break
+      }
+    }
+    guard isPublic == (roles.isEmpty && scopes.isEmpty) else {
+      throw SchemaError("access must be either public or name roles or scopes")
+    }
+    guard successStatus == 0 || (200...299).contains(successStatus) else {
+      throw SchemaError("success_status \(successStatus) is not a success")
+    }
+    audience = isPublic ? .public : .roles(roles, scopes: scopes)
+    self.rateClass = rateClass
+    self.isIdempotent = isIdempotent
+    self.successStatus = successStatus == 0 ? 200 : successStatus
+  }
+}
