@@ -2,12 +2,13 @@ import Logging
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import RPC
 import ServiceLifecycle
 
 /// The operator's port: `/livez` (the process runs), `/readyz` (it can take work, or why not) and
 /// `/metrics`. Plain HTTP/1.1, for probes and scrapers inside the network, never for the public.
 struct AdminServer: Service {
-  let listen: ListenAddress
+  let listen: RPCAddress
   let readiness: Readiness
   let metrics: MetricsRegistry
   let group: MultiThreadedEventLoopGroup
@@ -15,9 +16,7 @@ struct AdminServer: Service {
 
   func run() async throws {
     let listener = try await bind()
-    if let address = listener.localAddress {
-      readiness.announce("admin", at: ListenAddress.text(of: address))
-    }
+    readiness.announce("admin", at: listener.localAddress)
     try await withGracefulShutdownHandler {
       // The admin port answers until the very end, so that a drain can be watched.
       try await listener.closeFuture.get()
@@ -43,7 +42,7 @@ struct AdminServer: Service {
     do {
       return try await bootstrap.bind(to: listen.socketAddress()).get()
     } catch {
-      throw StartupFailure("the admin port \(listen) cannot be bound: \(ListenAddress.reason(error))")
+      throw StartupFailure("the admin port \(listen) cannot be bound: \(error)")
     }
   }
 }

@@ -105,11 +105,12 @@ package struct Settings: Sendable {
     }
   }
 
-  /// `postgres://user:secret@host` is no secret but for the password in it.
+  /// `postgres://user:secret@host` is no secret but for the password in it, nor is `?password=secret`.
   private static func withoutPassword(_ value: String) -> String {
-    guard let url = value.wholeMatch(of: /(?<start>[a-z]+:\/\/[^:@\/]*:)[^@]*(?<rest>@.*)/) else {
-      return value
-    }
-    return "\(url.start)<redacted>\(url.rest)"
+    guard value.contains("://") else { return value }
+    return
+      value
+      .replacing(/^(?<start>[a-z]+:\/\/[^:@\/]*:)[^@]*@/) { "\($0.output.start)<redacted>@" }
+      .replacing(/(?<name>password=)[^&]*/) { "\($0.output.name)<redacted>" }
   }
 }

@@ -35,7 +35,7 @@ struct Runner<Program: ServiceProgram>: Sendable {
       readyFile?.remove()
       let context = try context(settings, logger, readyFile)
       let admin = AdminServer(
-        listen: try settings.listenAddress("admin.listen"), readiness: context.readiness, metrics: metrics,
+        listen: try settings.address("admin.listen"), readiness: context.readiness, metrics: metrics,
         group: context.eventLoopGroup, logger: logger)
       var group = ServiceGroupConfiguration(
         services: [admin] + (try await Program.build(context)),

@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""The arrows of the house: who may import whom. Run by ./dev verify."""
+
+import pathlib
+import re
+import sys
+
+SOURCES = pathlib.Path(__file__).resolve().parents[2] / "Sources"
+SERVICES = {"IdentitySvc", "StoreSvc", "AnalyticsSvc", "BookingSvc", "NotifySvc", "Edge"}
+# The modules of our own that each may import.
+ARROWS = {
+    "Schema": set(),
+    "HTTP2": {"CNghttp2"},
+    "RPC": {"HTTP2"},
+    "MainstreetAPI": {"CMainstreetProto", "CProtobufC", "RPC", "Schema"},
+    "Postgres": {"CLibpq"},
+    "ServiceKit": {"MainstreetAPI", "Postgres", "RPC"},
+    "StoreSvc": {"CZlib", "MainstreetAPI", "Postgres", "RPC", "ServiceKit"},
+    "Edge": {"MainstreetAPI", "RPC", "Schema", "ServiceKit"},
+}
+IMPORT = re.compile(r"^\s*(?:@\w+ +)*(?:(?:public|package|internal|private|fileprivate) +)?import +(?:\w+ +)?(\w+)", re.M)
+OURS = set(ARROWS) | SERVICES | {"CNghttp2", "CProtobufC", "CLibpq", "CZlib", "CMainstreetProto"}
+# A decision is made of values alone: no database, no clock, no chance.
+RULES = re.compile(r"(Rules|Engine|Policy)\.swift$")
+FORBIDDEN_IN_SOURCES = {
+    r"\btry!": "try! crashes the process",
+    r"\bfatalError\(": "fatalError crashes the process",
+    r"\bas! ": "as! crashes the process",
+    r"(?<![\w.])print\(": "print goes around the log",
+}
+
+
+def complaints():
+    for path in sorted(SOURCES.rglob("*.swift")):
+        module = path.relative_to(SOURCES).parts[0]
+        text = path.read_text()
+        imports = set(IMPORT.findall(text))
+        for name in sorted((imports & OURS) - {module} - ARROWS.get(module, set())):
+            yield f"{path}: {module} may not import {name}"
+        if RULES.search(path.name) and imports & {"Postgres", "RPC", "NIOCore", "Logging"}:
+            yield f"{path}: rules are made of values alone, and this imports {', '.join(sorted(imports))}"
+        if "Generated" in path.parts:
+            continue
+        code = re.sub(r"//.*", "", text)
+        for pattern, why in FORBIDDEN_IN_SOURCES.items():
+            if re.search(pattern, code):
+                yield f"{path}: {why}"
+        lines = text.count("\n")
+        if lines > 400:
+            yield f"{path}: {lines} lines; past 400 a file wants to be two"
+
+
+if __name__ == "__main__":
+    found = list(complaints())
+    print("\n".join(found) if found else "architecture: every arrow points the right way")
+    sys.exit(1 if found else 0)

@@ -1,0 +1,248 @@
+"""Starts the real executables against a real Postgres, for tests that look from outside only."""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.parse
+import uuid
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("MAINSTREET_BIN", ROOT / ".build/debug"))
+PG_BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+REAL_DATA = pathlib.Path(os.environ.get("MAINSTREET_DATA", ROOT.parent / "shared/data")) / "store-monitoring"
+TENANT = "0190a0a0-0000-7000-8000-000000000001"
+API_KEY = "msk_test_endtoend"
+
+
+def eventually(condition, timeout=30, what="the condition"):
+    """Waits for a truthy answer; a test that waits says what for."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if answer := condition():
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(f"{what}: not within {timeout} s")
+
+
+class Cluster:
+    """A Postgres cluster of its own, for tests that kill it."""
+
+    def __init__(self):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="ms-"))
+        os.chmod(self.home, 0o711)
+        self.data = self.home / "data"
+        self.data.mkdir()
+        if os.getuid() == 0:
+            postgres = pwd.getpwnam("postgres")
+            os.chown(self.data, postgres.pw_uid, postgres.pw_gid)
+        self._as_postgres(PG_BIN / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--no-sync")
+        self.start()
+
+    @property
+    def admin_url(self):
+        return f"postgresql:///postgres?host={self.data}&user=postgres"
+
+    def start(self):
+        options = f"-k {self.data} -c listen_addresses= -c max_connections=200"
+        self._as_postgres(PG_BIN / "pg_ctl", "-D", self.data, "-w", "-l", self.data / "log", "-o", options, "start")
+
+    def kill(self):
+        """kill -9 of the postmaster and all its children, as when the machine loses power."""
+        postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
+        children = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(postmaster)], capture_output=True, text=True, check=False
+        ).stdout.split()
+        for pid in [postmaster, *map(int, children)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def destroy(self):
+        with contextlib.suppress(Exception):
+            self._as_postgres(PG_BIN / "pg_ctl", "-D", self.data, "-m", "immediate", "stop")
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    @staticmethod
+    def _as_postgres(*command):
+        prefix = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+        subprocess.run(prefix + [str(part) for part in command], check=True, cwd="/", capture_output=True)
+
+
+class Database:
+    """A fresh database with the roles and schemas the services expect."""
+
+    def __init__(self, admin_url):
+        self.admin_url = admin_url
+        self.name = f"e2e_{uuid.uuid4().hex[:12]}"
+        psql(admin_url, f"CREATE DATABASE {self.name}")
+        subprocess.run(
+            ["psql", "-Xq", self.url("postgres"), "-v", "store_owner_password=x", "-v", "store_password=x"]
+            + ["-f", str(ROOT / "deploy/postgres/roles.sql")],
+            check=True,
+            capture_output=True,
+        )
+
+    def url(self, user):
+        host = urllib.parse.parse_qs(urllib.parse.urlparse(self.admin_url).query)["host"][0]
+        return f"postgresql:///{self.name}?host={host}&user={user}"
+
+    def query(self, sql):
+        return psql(self.url("postgres"), sql)
+
+    def drop(self):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            psql(self.admin_url, f"DROP DATABASE {self.name} WITH (FORCE)")
+
+
+def psql(url, sql):
+    done = subprocess.run(["psql", "-XqAt", url, "-c", sql], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+class Process:
+    """One of our executables. Its ports are chosen by the kernel and kept over restarts."""
+
+    def __init__(self, directory, executable, environment):
+        self.executable = executable
+        self.environment = environment
+        self.ready_file = pathlib.Path(directory) / f"{executable}.ready"
+        self.log = pathlib.Path(directory) / f"{executable}.log"
+        self.addresses = {}
+        self.process = None
+
+    def start(self, *arguments, **environment):
+        self.ready_file.unlink(missing_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [BIN / self.executable, "serve", "--ready-file", self.ready_file, *arguments],
+                env={**os.environ, **self.environment, **environment},
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+            )
+        eventually(
+            lambda: self.ready_file.exists() or self.process.poll() is not None,
+            what=f"{self.executable} ready; {self.log.read_text()[-2000:]}",
+        )
+        assert self.process.poll() is None, f"{self.executable} ended: {self.log.read_text()[-2000:]}"
+        self.addresses = json.loads(self.ready_file.read_text())
+        return self
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def terminate(self, timeout=30):
+        """SIGTERM; returns the exit code."""
+        self.process.terminate()
+        return self.process.wait(timeout)
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(25)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def metric(self, name):
+        """The sum of a metric's series on the admin port."""
+        status, _, body = http_get(self.addresses["admin"], "/metrics")
+        assert status == 200
+        lines = [line for line in body.decode().splitlines() if line.split("{")[0].split(" ")[0] == name]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+
+class Platform:
+    """StoreSvc and Edge on a fresh database."""
+
+    def __init__(self, admin_url):
+        self.directory = tempfile.TemporaryDirectory(prefix="mainstreet-e2e-")
+        self.database = Database(admin_url)
+        self.store = Process(self.directory.name, "StoreSvc", self._store_environment())
+        self.migrate()
+        self.store.start()
+        self.edge = Process(self.directory.name, "Edge", self._edge_environment()).start()
+
+    def _store_environment(self):
+        return {
+            "MAINSTREET_STORE_DATABASE_URL": self.database.url("mainstreet_store"),
+            "MAINSTREET_STORE_OWNER_DATABASE_URL": self.database.url("mainstreet_store_owner"),
+            "MAINSTREET_STORE_GRPC_LISTEN": "127.0.0.1:0",
+            "MAINSTREET_STORE_TRUST_DEVELOPMENT_PRINCIPAL": "true",
+        }
+
+    def _edge_environment(self):
+        return {
+            "MAINSTREET_EDGE_LISTEN": "127.0.0.1:0",
+            "MAINSTREET_EDGE_STORE_TARGET": self.store.addresses["grpc"],
+            "MAINSTREET_EDGE_DEVELOPMENT_PRINCIPAL": f"v0;tenant={TENANT};subject=e2e;roles=owner",
+            "MAINSTREET_EDGE_DEVELOPMENT_API_KEY": API_KEY,
+        }
+
+    def migrate(self):
+        subprocess.run(
+            [BIN / "StoreSvc", "migrate"], env={**os.environ, **self.store.environment}, check=True, capture_output=True
+        )
+
+    def restart_store(self):
+        """Starts StoreSvc again where the Edge knows it."""
+        self.store.start("--grpc-listen", self.store.addresses["grpc"])
+
+    def request(self, method, path, body=None, headers=None):
+        return http_request(self.edge.addresses["http"], method, path, body, headers)
+
+    def json(self, method, path, value=None, expect=200):
+        body = None if value is None else json.dumps(value).encode()
+        status, _, answer = self.request(method, path, body, {"Content-Type": "application/json"})
+        assert status == expect, (status, answer[:2000])
+        return json.loads(answer) if answer else None
+
+    def import_csv(self, kind, content):
+        status, _, answer = self.request("POST", f"/imports/{kind}", content, {"Content-Type": "text/csv"})
+        assert status == 200, (status, answer[:2000])
+        return json.loads(answer)
+
+    def report(self, body=None, timeout=120):
+        """Triggers a report and waits for its CSV."""
+        report_id = self.json("POST", "/trigger_report", body, expect=201)["reportId"]
+        return self.download(report_id, timeout)
+
+    def download(self, report_id, timeout=120):
+        def ready():
+            status, headers, body = self.request("GET", f"/get_report/{report_id}")
+            assert status == 200, (status, body)
+            if headers["content-type"].startswith("text/csv"):
+                return body
+            assert json.loads(body)["status"] == "Running", body
+            return None
+
+        return eventually(ready, timeout, f"report {report_id}")
+
+    def stop(self):
+        self.edge.stop()
+        self.store.stop()
+        self.database.drop()
+        self.directory.cleanup()
+
+
+def http_request(address, method, path, body=None, headers=None, timeout=120):
+    """One HTTP/1.1 request: status, headers by lower-case name, body."""
+    connection = http.client.HTTPConnection(address, timeout=timeout)
+    try:
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+    finally:
+        connection.close()
+
+
+def http_get(address, path):
+    return http_request(address, "GET", path)

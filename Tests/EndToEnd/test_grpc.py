@@ -1,0 +1,114 @@
+"""The official grpcio client calls StoreSvc; it shares nothing with us but the protos."""
+
+import grpc
+import pytest
+
+from contract import PRINCIPAL, call, connect, message, store
+from harness import eventually
+
+V1 = "mainstreet.store.v1."
+
+
+@pytest.fixture(scope="module")
+def channel(shared_platform):
+    with connect(shared_platform) as channel:
+        yield channel
+
+
+def create(channel, name="Loop Pizza", **fields):
+    return store(channel, "CreateStore")(message(V1 + "CreateStoreRequest", name=name, **fields), metadata=PRINCIPAL)
+
+
+def failure(stub, *arguments, **options):
+    with pytest.raises(grpc.RpcError) as caught:
+        stub(*arguments, **options)
+    return caught.value
+
+
+def test_a_store_is_created_read_and_listed(channel):
+    created = create(channel, "Loop Pizza", timezone="America/New_York", external_id="grpc-1")
+    read = store(channel, "GetStore")(message(V1 + "GetStoreRequest", store_id=created.store_id), metadata=PRINCIPAL)
+    assert (read.name, read.timezone, read.external_id) == ("Loop Pizza", "America/New_York", "grpc-1")
+    listed = store(channel, "ListStores")(message(V1 + "ListStoresRequest", limit=100), metadata=PRINCIPAL)
+    assert created.store_id in [one.store_id for one in listed.stores]
+
+
+def test_a_csv_is_streamed_in_and_a_report_streamed_out(channel):
+    lines = [b"store_id,status,timestamp_utc\n"]
+    lines += [b"g%d,active,2023-01-25 %02d:00:00 UTC\n" % (store, hour) for store in range(20) for hour in range(18)]
+    parts = (message("google.api.HttpBody", content_type="text/csv", data=line) for line in lines)
+    summary = store(channel, "ImportPolls")(parts, metadata=PRINCIPAL)
+    assert (summary.accepted, summary.rejected, summary.stores_created) == (360, 0, 20)
+
+    triggered = store(channel, "TriggerReport")(message(V1 + "TriggerReportRequest"), metadata=PRINCIPAL)
+
+    def csv():
+        request = message(V1 + "DownloadReportRequest", report_id=triggered.report_id)
+        parts = list(store(channel, "DownloadReport")(request, metadata=PRINCIPAL))
+        return b"".join(part.data for part in parts) if parts[0].content_type.startswith("text/csv") else None
+
+    rows = eventually(csv, what="the report").decode().splitlines()
+    assert "g7,60,24,168,0,0,0" in rows
+
+
+def test_health_is_checked_without_a_principal(channel):
+    check = call(channel, "grpc.health.v1.Health", "Check")
+    for service in ("", "mainstreet.store.v1.StoreService"):
+        assert check(message("grpc.health.v1.HealthCheckRequest", service=service)).status == 1
+    error = failure(check, message("grpc.health.v1.HealthCheckRequest", service="no.such.Service"))
+    assert error.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_an_invalid_message_names_its_fields(channel):
+    error = failure(create, channel, "", timezone="Mars/Olympus")
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    details = dict(error.trailing_metadata())["grpc-status-details-bin"]
+    assert b"name" in details and b"timezone" in details and b"google.rpc.BadRequest" in details
+
+
+def test_bytes_that_are_no_message_are_refused(channel):
+    stub = channel.unary_unary(f"/{V1}StoreService/CreateStore", request_serializer=bytes)
+    error = failure(stub, b"\x0a\xff\xff\xff\xff\xff", metadata=PRINCIPAL)
+    assert error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL)
+
+
+def test_a_deadline_that_is_over_ends_the_call(channel):
+    error = failure(
+        store(channel, "ListStores"), message(V1 + "ListStoresRequest"), metadata=PRINCIPAL, timeout=0.000_001
+    )
+    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_a_deadline_of_a_millisecond_ends_an_import_that_never_ends(channel):
+    def forever():
+        while True:
+            yield message("google.api.HttpBody", content_type="text/csv", data=b"store_id,status,timestamp_utc\n")
+
+    error = failure(store(channel, "ImportPolls"), forever(), metadata=PRINCIPAL, timeout=0.001)
+    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize("path", [f"/{V1}StoreService/NoSuchMethod", "/no.such.Service/Method"])
+def test_what_is_not_there_is_unimplemented(channel, path):
+    error = failure(channel.unary_unary(path, request_serializer=bytes), b"", metadata=PRINCIPAL)
+    assert error.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_call_without_a_principal_is_unauthenticated(channel):
+    error = failure(store(channel, "ListStores"), message(V1 + "ListStoresRequest"))
+    assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_role_that_may_not_write_is_refused(channel):
+    viewer = ((PRINCIPAL[0][0], PRINCIPAL[0][1].replace("owner", "viewer")),)
+    stub = store(channel, "CreateStore")
+    error = failure(stub, message(V1 + "CreateStoreRequest", name="x"), metadata=viewer)
+    assert error.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_another_tenant_sees_nothing(channel):
+    created = create(channel, "Private")
+    other = ((PRINCIPAL[0][0], "v0;tenant=0190a0a0-0000-7000-8000-00000000000f;subject=x;roles=owner"),)
+    stub = store(channel, "GetStore")
+    error = failure(stub, message(V1 + "GetStoreRequest", store_id=created.store_id), metadata=other)
+    assert error.code() == grpc.StatusCode.NOT_FOUND
