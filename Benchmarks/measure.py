@@ -1,0 +1,64 @@
+"""What the benchmarks share: release executables on a private cluster, CPU and memory as the kernel counts them."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+os.environ.setdefault("MAINSTREET_BIN", str(ROOT / ".build/release"))
+sys.path.insert(0, str(ROOT / "Tests/EndToEnd"))
+
+from harness import PG_BIN, Cluster, Platform, eventually, psql  # noqa: E402, F401
+
+
+@contextlib.contextmanager
+def platform():
+    """Edge, StoreSvc and Postgres with its defaults (fsync on), built in release mode."""
+    subprocess.run(["swift", "build", "-c", "release", "--quiet"], cwd=ROOT, check=True)
+    cluster = Cluster()
+    try:
+        running = Platform(cluster.admin_url)
+        try:
+            yield running
+        finally:
+            running.stop()
+    finally:
+        cluster.destroy()
+
+
+def cpu_seconds(pid):
+    """User and system time of a process so far."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mib(pid):
+    """The most resident memory a process ever had."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+@contextlib.contextmanager
+def timed():
+    """Yields a function that tells the seconds since."""
+    start = time.monotonic()
+    yield lambda: time.monotonic() - start
+
+
+def h2load(url, requests, *headers, body=None, connections=50, streams=20):
+    """Requests per second, how many succeeded, and the latencies: min max mean sd."""
+    command = ["h2load", f"-c{connections}", f"-m{streams}", f"-n{requests}", "-t1"]
+    for header in headers:
+        command += ["-H", header]
+    if body:
+        command += ["-d", str(body)]
+    output = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
+    lines = {line.split(":")[0].split(" in ")[0]: line for line in output.splitlines()}
+    rate = float(lines["finished"].split(",")[1].split()[0])
+    succeeded = int(lines["status codes"].split(":")[1].split()[0])
+    return rate, succeeded, " ".join(lines["time for request"].split(":")[1].split()[:4])
