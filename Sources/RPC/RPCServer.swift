@@ -20,7 +20,8 @@ package final class RPCServer: Service, Sendable {
     package var maxMessageBytes = 4 << 20
     /// Bytes a stream may receive ahead of its reader.
     package var streamWindowBytes = 256 << 10
-    /// Bytes all streams of a connection may receive ahead of their readers: the most a peer can make us hold.
+    /// Bytes all streams of a connection may receive ahead of their readers: the most a peer can make us hold,
+    /// apart from one unfinished message per stream.
     package var connectionWindowBytes = 8 << 20
     /// Response bytes a call may have queued before its writer suspends.
     package var maxOutboundBytes = 64 << 10
@@ -34,18 +35,89 @@ package final class RPCServer: Service, Sendable {
   /// Decides whether a call may reach its handler; throws the `RPCError` to answer with.
   package typealias Admission = @Sendable (CallContext, MethodDefinition) throws -> Void
 
+  private let core: ServerCore
+  private let eventLoopGroup: any EventLoopGroup
+  private let bound: EventLoopPromise<SocketAddress>
+
   package init(
     services: [ServiceDefinition], configuration: Configuration,
     eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
     admit: @escaping Admission, logger: Logger
-  ) {}
+  ) {
+    core = ServerCore(
+      methods: MethodTable(services), configuration: configuration, admit: admit, logger: logger)
+    self.eventLoopGroup = eventLoopGroup
+    bound = eventLoopGroup.any().makePromise()
+  }
+
+  deinit {
+    // For a server that was never run; otherwise it has long been answered.
+    bound.fail(CancellationError())
+  }
 
   /// The address in use, once there is one: with port 0 the kernel chooses it.
   package var boundAddress: SocketAddress {
-    get async throws { throw ListenError(address: .unix(path: ""), reason: "") }
+    get async throws { try await bound.futureResult.get() }
   }
 
-  package func run() async throws {}
+  package func run() async throws {
+    let listener = try await listen()
+    core.logger.info(
+      "listening", metadata: ["address": "\(listener.localAddress.map(String.init(describing:)) ?? "")"])
+    do {
+      try await gracefulShutdown()
+    } catch {
+      // Cancelled without grace.
+      try? await listener.close()
+      for connection in core.beginDraining() { connection.channel.close(promise: nil) }
+      throw error
+    }
+    try? await listener.close()
+    await drain()
+  }
+
+  private func listen() async throws -> any Channel {
+    let core = core
+    var bootstrap = ServerBootstrap(group: eventLoopGroup)
+      .serverChannelOption(.backlog, value: 1024)
+      .childChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture { try core.accepted(channel) }
+      }
+    let address = core.configuration.address
+    do {
+      let listener: any Channel
+      switch address {
+      case .tcp(let host, let port):
+        bootstrap =
+          bootstrap
+          .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+          .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+        listener = try await bootstrap.bind(host: host, port: port).get()
+      case .unix(let path):
+        listener = try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+      }
+      guard let localAddress = listener.localAddress else { throw ChannelError.unknownLocalAddress }
+      bound.succeed(localAddress)
+      return listener
+    } catch {
+      let error = ListenError(address: address, reason: "\(error)")
+      bound.fail(error)
+      throw error
+    }
+  }
+
+  /// Lets the calls that run, and those under way to us, finish; what is left after the grace period is cut off.
+  private func drain() async {
+    let connections = core.beginDraining()
+    for connection in connections { connection.eventLoop.execute { connection.drain() } }
+    let loop = eventLoopGroup.any()
+    let grace = TimeAmount(core.configuration.shutdownGrace)
+    let cutOff = loop.scheduleTask(in: grace) {
+      for connection in connections { connection.channel.close(promise: nil) }
+    }
+    try? await EventLoopFuture.andAllComplete(connections.map(\.channel.closeFuture), on: loop).get()
+    cutOff.cancel()
+  }
 }
 
 /// The server cannot listen: the port is taken, the path not writable, the host unknown.

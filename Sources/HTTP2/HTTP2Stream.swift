@@ -1,0 +1,157 @@
+internal import CNghttp2
+package import NIOCore
+
+/// One stream of a connection, from its first header to its end. Used on the connection's event loop only; when
+/// the stream has closed every operation does nothing.
+package final class HTTP2Stream {
+  package internal(set) var id: Int32
+  package unowned let connection: HTTP2Connection
+  var delegate: (any HTTP2StreamDelegate)?
+
+  /// Where the connection keeps this stream.
+  var index = 0
+  package internal(set) var isClosed = false
+  var hadHeaders = false
+  var inboundEnded = false
+  var headerListBytes = 0
+
+  /// Bytes received and not yet consumed. They must go back when the stream closes, or the connection's window
+  /// shrinks with every stream that ends unread.
+  private(set) var heldBytes = 0
+
+  private var outbound = OutboundQueue()
+  private var outboundFinished = false
+  private var trailers: HeaderBlock?
+  /// nghttp2 asked for data, there was none, and it will not ask again until told to.
+  private var isDeferred = false
+  private var isInMoved = false
+
+  init(id: Int32, connection: HTTP2Connection) {
+    self.id = id
+    self.connection = connection
+  }
+
+  /// Bytes written and not yet handed to the socket.
+  package var queuedBytes: Int { outbound.count }
+
+  // MARK: Sending
+
+  /// Server: sends the response headers, and ends the stream with them when nothing follows.
+  package func respond(_ headers: HeaderBlock, endStream: Bool) {
+    guard let session = activeSession else { return }
+    headers.withFields { fields, count in
+      if endStream {
+        _ = nghttp2_submit_response(session, id, fields, count, nil)
+      } else {
+        var provider = dataProvider
+        _ = nghttp2_submit_response(session, id, fields, count, &provider)
+      }
+    }
+    connection.setNeedsPump()
+  }
+
+  /// Queues body bytes, after the headers have been submitted.
+  package func write(_ prefix: OutboundQueue.Prefix, _ body: ByteBuffer) {
+    guard activeSession != nil, !outboundFinished else { return }
+    outbound.append(prefix, body)
+    resume()
+  }
+
+  /// Ends our side of the stream once everything written is sent, with trailers if there are any.
+  package func finish(trailers: HeaderBlock?) {
+    guard activeSession != nil, !outboundFinished else { return }
+    outboundFinished = true
+    self.trailers = trailers
+    resume()
+  }
+
+  /// Ends the stream at once; what is queued is dropped.
+  package func reset(_ code: HTTP2ErrorCode) {
+    guard let session = activeSession else { return }
+    outbound.removeAll()
+    _ = nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, code.rawValue)
+    connection.setNeedsPump()
+  }
+
+  private func resume() {
+    if isDeferred, let session = activeSession {
+      isDeferred = false
+      _ = nghttp2_session_resume_data(session, id)
+    }
+    connection.setNeedsPump()
+  }
+
+  // MARK: Receiving
+
+  /// Gives `count` received bytes back to the peer's window.
+  package func consume(_ count: Int) {
+    let count = min(count, heldBytes)
+    guard count > 0, let session = activeSession else { return }
+    heldBytes -= count
+    _ = nghttp2_session_consume(session, id, count)
+    connection.setNeedsPump()
+  }
+
+  func hold(_ count: Int) {
+    heldBytes += count
+  }
+
+  // MARK: What nghttp2 asks for
+
+  private var activeSession: OpaquePointer? { isClosed ? nil : connection.session }
+
+  var dataProvider: nghttp2_data_provider {
+    nghttp2_data_provider(
+      source: nghttp2_data_source(ptr: Unmanaged.passUnretained(self).toOpaque()),
+      read_callback: { session, id, _, length, flags, source, _ in
+        guard let session, let flags, let pointer = source?.pointee.ptr else {
+          return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue)
+        }
+        let stream = Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()
+        return stream.nextFrame(atMost: length, flags: flags, session: session)
+      })
+  }
+
+  /// Says how long the next DATA frame is; `moveFrame` delivers it.
+  private func nextFrame(atMost limit: Int, flags: UnsafeMutablePointer<UInt32>, session: OpaquePointer)
+    -> Int
+  {
+    let length = min(limit, outbound.count)
+    if length == 0, !outboundFinished {
+      isDeferred = true
+      return Int(NGHTTP2_ERR_DEFERRED.rawValue)
+    }
+    flags.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
+    if outboundFinished, length == outbound.count {
+      flags.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue
+      if let trailers {
+        // Only here is it certain that the trailers do not overtake the data.
+        flags.pointee |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue
+        _ = trailers.withFields { nghttp2_submit_trailer(session, id, $0, $1) }
+      }
+    }
+    return length
+  }
+
+  func moveFrame(_ length: Int, to buffer: inout ByteBuffer) {
+    outbound.move(length, to: &buffer)
+    if !isInMoved {
+      isInMoved = true
+      connection.moved.append(self)
+    }
+  }
+
+  func reportMoved() {
+    isInMoved = false
+    if !isClosed { delegate?.outboundMoved() }
+  }
+
+  func close(_ code: HTTP2ErrorCode) {
+    isClosed = true
+    outbound.removeAll()
+    trailers = nil
+    let delegate = delegate
+    self.delegate = nil
+    delegate?.closed(code)
+  }
+}

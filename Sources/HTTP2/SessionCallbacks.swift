@@ -1,0 +1,137 @@
+internal import CNghttp2
+
+/// The one table of callbacks all sessions share. Each finds its connection in the user data and its stream in
+/// the stream's user data; what happens then is written in `HTTP2Connection` and `HTTP2Stream`.
+final class SessionCallbacks: @unchecked Sendable {
+  static let shared = SessionCallbacks()
+
+  /// Written once, in `init`.
+  let pointer: OpaquePointer?
+
+  private init() {
+    var pointer: OpaquePointer?
+    guard nghttp2_session_callbacks_new(&pointer) == 0 else {
+      self.pointer = nil
+      return
+    }
+    self.pointer = pointer
+
+    nghttp2_session_callbacks_set_on_begin_headers_callback(pointer) { _, frame, user in
+      guard let frame, let user else { return 0 }
+      let connection = SessionCallbacks.connection(user)
+      if connection.role == .server, frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST {
+        connection.accept(id: frame.pointee.hd.stream_id)
+      }
+      return 0
+    }
+
+    nghttp2_session_callbacks_set_on_header_callback(pointer) {
+      session, frame, name, nameCount, value, valueCount, _, user in
+      guard let frame, let user, let stream = SessionCallbacks.stream(session, frame.pointee.hd.stream_id)
+      else { return 0 }
+      let connection = SessionCallbacks.connection(user)
+      // nghttp2 advertises the limit of the header list but does not enforce it.
+      let limit = connection.configuration.maxHeaderListBytes
+      stream.headerListBytes += nameCount + valueCount + 32
+      if stream.headerListBytes > limit * HTTP2Configuration.headerListTerminationFactor {
+        connection.terminate(.enhanceYourCalm, reason: "header list far over the limit of \(limit) bytes")
+        return 0
+      }
+      stream.delegate?.received(
+        name: UnsafeRawBufferPointer(start: name, count: nameCount),
+        value: UnsafeRawBufferPointer(start: value, count: valueCount))
+      return 0
+    }
+
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(pointer) { session, _, id, bytes, count, _ in
+      guard let stream = SessionCallbacks.stream(session, id) else {
+        // The stream went away while its data was under way: only the connection is owed the bytes.
+        _ = nghttp2_session_consume_connection(session, count)
+        return 0
+      }
+      stream.hold(count)
+      stream.delegate?.received(data: UnsafeRawBufferPointer(start: bytes, count: count))
+      return 0
+    }
+
+    nghttp2_session_callbacks_set_on_frame_recv_callback(pointer) { session, frame, user in
+      guard let frame, let user else { return 0 }
+      SessionCallbacks.received(frame, SessionCallbacks.connection(user), session)
+      return 0
+    }
+
+    nghttp2_session_callbacks_set_on_frame_send_callback(pointer) { session, frame, user in
+      guard let frame, let user else { return 0 }
+      let head = frame.pointee.hd
+      guard head.type == UInt8(NGHTTP2_HEADERS.rawValue),
+        head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0,
+        SessionCallbacks.connection(user).role == .server,
+        let stream = SessionCallbacks.stream(session, head.stream_id), !stream.inboundEnded
+      else { return 0 }
+      // The call is over but the client still sends: tell it to stop, without calling it an error
+      // (RFC 9113, 8.1). Earlier the RST would overtake the response.
+      stream.reset(.noError)
+      return 0
+    }
+
+    nghttp2_session_callbacks_set_on_stream_close_callback(pointer) { session, id, code, user in
+      guard let user, let stream = SessionCallbacks.stream(session, id) else { return 0 }
+      SessionCallbacks.connection(user).streamClosed(stream, HTTP2ErrorCode(rawValue: code))
+      return 0
+    }
+
+    nghttp2_session_callbacks_set_send_data_callback(pointer) { _, _, head, length, source, user in
+      guard let head, let user, let stream = source?.pointee.ptr else {
+        return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+      }
+      SessionCallbacks.connection(user).moveFrame(
+        of: Unmanaged<HTTP2Stream>.fromOpaque(stream).takeUnretainedValue(), head: head, length: length)
+      return 0
+    }
+  }
+
+  private static func received(
+    _ frame: UnsafePointer<nghttp2_frame>, _ connection: HTTP2Connection, _ session: OpaquePointer?
+  ) {
+    let head = frame.pointee.hd
+    let endStream = head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
+    let isAck = head.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0
+    switch UInt32(head.type) {
+    case NGHTTP2_HEADERS.rawValue:
+      guard let stream = stream(session, head.stream_id) else { return }
+      let trailing = stream.hadHeaders
+      stream.hadHeaders = true
+      stream.headerListBytes = 0
+      stream.delegate?.headersEnded(trailing: trailing)
+      if endStream { end(stream) }
+    case NGHTTP2_DATA.rawValue:
+      // The chunk callback does not know the end: a frame may come in several chunks or none.
+      if endStream, let stream = stream(session, head.stream_id) { end(stream) }
+    case NGHTTP2_SETTINGS.rawValue:
+      if !isAck { connection.delegate.settingsReceived() }
+    case NGHTTP2_PING.rawValue:
+      if isAck { withUnsafeBytes(of: frame.pointee.ping.opaque_data) { connection.pingAcknowledged($0) } }
+    case NGHTTP2_GOAWAY.rawValue:
+      let goAway = frame.pointee.goaway
+      let debug = UnsafeBufferPointer(start: goAway.opaque_data, count: min(goAway.opaque_data_len, 128))
+      connection.goAwayReceived(
+        HTTP2ErrorCode(rawValue: goAway.error_code), debug: String(decoding: debug, as: UTF8.self))
+    default:
+      break
+    }
+  }
+
+  private static func end(_ stream: HTTP2Stream) {
+    stream.inboundEnded = true
+    stream.delegate?.inboundEnded()
+  }
+
+  private static func connection(_ user: UnsafeMutableRawPointer) -> HTTP2Connection {
+    Unmanaged.fromOpaque(user).takeUnretainedValue()
+  }
+
+  private static func stream(_ session: OpaquePointer?, _ id: Int32) -> HTTP2Stream? {
+    guard let pointer = nghttp2_session_get_stream_user_data(session, id) else { return nil }
+    return Unmanaged.fromOpaque(pointer).takeUnretainedValue()
+  }
+}

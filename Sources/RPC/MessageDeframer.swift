@@ -1,0 +1,58 @@
+import NIOCore
+
+/// Cuts a stream of bytes into messages: a flag byte, a 32-bit length, the message (PROTOCOL-HTTP2.md,
+/// "Length-Prefixed-Message").
+struct MessageDeframer {
+  private let maxMessageBytes: Int
+  /// The prefix read so far, and how much of it.
+  private var prefix: UInt64 = 0
+  private var prefixCount = 0
+  private var body = ByteBuffer()
+  private var missing = 0
+
+  static let prefixBytes = 5
+
+  init(maxMessageBytes: Int) {
+    self.maxMessageBytes = maxMessageBytes
+  }
+
+  /// No message has been begun and left incomplete.
+  var isAtBoundary: Bool { prefixCount == 0 }
+
+  /// Takes bytes from the front of `bytes` until a message is complete or none are left.
+  mutating func next(_ bytes: inout UnsafeRawBufferPointer) throws(RPCError) -> ByteBuffer? {
+    while prefixCount < Self.prefixBytes {
+      guard let byte = bytes.first else { return nil }
+      bytes = UnsafeRawBufferPointer(rebasing: bytes.dropFirst())
+      prefix = prefix << 8 | UInt64(byte)
+      prefixCount += 1
+      if prefixCount == Self.prefixBytes { try begin() }
+    }
+    let available = min(missing, bytes.count)
+    if available > 0 {
+      // Memory follows what has arrived, not what the prefix promises.
+      body.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[..<available]))
+      bytes = UnsafeRawBufferPointer(rebasing: bytes[available...])
+      missing -= available
+    }
+    guard missing == 0 else { return nil }
+    prefix = 0
+    prefixCount = 0
+    defer { body = ByteBuffer() }
+    return body
+  }
+
+  private mutating func begin() throws(RPCError) {
+    let flag = UInt8(truncatingIfNeeded: prefix >> 32)
+    missing = Int(UInt32(truncatingIfNeeded: prefix))
+    switch flag {
+    case 0: break
+    case 1: throw RPCError(.unimplemented, "the message is compressed; only identity is supported")
+    default: throw RPCError(.internal, "a message begins with flag \(flag), which is neither 0 nor 1")
+    }
+    guard missing <= maxMessageBytes else {
+      throw RPCError(
+        .resourceExhausted, "a message of \(missing) bytes is over the limit of \(maxMessageBytes)")
+    }
+  }
+}

@@ -1,0 +1,199 @@
+import HTTP2
+import NIOCore
+
+/// A call being served: carries out what `ServerCallState` decides, on a stream and with a task.
+///
+/// Lives on its connection's event loop. Its handler is a task that runs on the same loop, begun without a hop:
+/// a handler that never suspends has answered before the bytes that asked are let go.
+final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
+  private let connection: ServerConnection
+  private let stream: HTTP2Stream
+  private var state: ServerCallState
+  private var context: CallContext?
+  private var task: Task<Void, Never>?
+  private var began = NIODeadline.distantPast
+  var reader = Waiters<ByteBuffer?>()
+  var writers = Waiters<Void>()
+
+  var eventLoop: any EventLoop { connection.eventLoop }
+  /// When the call is to be ended, unless it has ended by then.
+  var pendingDeadline: NIODeadline? { state.isFinished ? nil : context?.deadline }
+
+  init(_ connection: ServerConnection, _ stream: HTTP2Stream) {
+    self.connection = connection
+    self.stream = stream
+    let configuration = connection.server.configuration
+    state = ServerCallState(
+      maxHeaderListBytes: configuration.maxHeaderListBytes, maxMessageBytes: configuration.maxMessageBytes)
+  }
+
+  // MARK: From the stream
+
+  func received(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+    state.received(name: name, value: value, methods: connection.server.methods)
+  }
+
+  func headersEnded(trailing: Bool) {
+    guard !trailing else { return }
+    perform(state.headersEnded())
+    guard let method = state.head.method, !state.isFinished else { return }
+    // The clock of the deadline starts with the headers, however long the message takes to arrive.
+    began = .now()
+    let deadline = state.head.timeout.map { began + $0 }
+    context = CallContext(
+      method: method.path, metadata: state.head.metadata, deadline: deadline, eventLoop: eventLoop,
+      peer: connection.peer)
+    if let deadline { connection.deadlines.include(deadline) }
+    method.metrics.began()
+  }
+
+  func received(data: UnsafeRawBufferPointer) {
+    perform(state.received(data))
+    stream.consume(state.takeReturnable())
+  }
+
+  func inboundEnded() {
+    perform(state.inboundEnded())
+  }
+
+  func outboundMoved() {
+    if stream.queuedBytes < connection.server.configuration.maxOutboundBytes { writers.resume(returning: ()) }
+  }
+
+  func closed(_ code: HTTP2ErrorCode) {
+    abandon(.cancelled)
+  }
+
+  private func perform(_ action: ServerCallState.Action) {
+    switch action {
+    case .none: break
+    case .start: connection.ready.append(self)
+    case .wakeReader: wakeReader()
+    case .fail(let error): end(with: error)
+    case .refuse(.status(let error)): end(with: error)
+    case .refuse(.http(let status)):
+      guard state.finish() else { return }
+      stream.respond(.refusal(httpStatus: status), endStream: true)
+    }
+  }
+
+  // MARK: The handler
+
+  /// Called once, outside of nghttp2.
+  func start() {
+    guard !state.isFinished, let context, let method = state.head.method?.definition else { return }
+    guard connection.beginHandler() else {
+      return end(with: RPCError(.resourceExhausted, "too many calls are running on this connection"))
+    }
+    do {
+      try connection.server.admit(context, method)
+    } catch {
+      connection.endHandler()
+      return end(with: connection.server.status(for: error, method: context.method))
+    }
+    switch method.handler {
+    case .unary(let handler):
+      guard case .message(let message) = state.next() else { return }
+      stream.consume(state.takeReturnable())
+      task = begin { [self] in
+        do {
+          let response = try await handler(message, context)
+          onLoop { self.answer(response) }
+        } catch {
+          onLoop { self.end(throwing: error) }
+        }
+      }
+    case .streaming(let handler):
+      task = begin { [self] in
+        do {
+          try await handler(MessageStream(source: self), MessageWriter(sink: self), context)
+          onLoop { self.end(with: nil) }
+        } catch {
+          onLoop { self.end(throwing: error) }
+        }
+      }
+    }
+  }
+
+  private func begin(_ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+    let connection = connection
+    return Task.immediate(executorPreference: connection.executor) {
+      await body()
+      connection.eventLoop.inEventLoop
+        ? connection.endHandler() : connection.eventLoop.execute { connection.endHandler() }
+    }
+  }
+
+  func takeMessage() throws -> ServerCallState.Next {
+    if state.isFinished { throw RPCError(.cancelled, "the call has ended") }
+    let next = state.next()
+    stream.consume(state.takeReturnable())
+    return next
+  }
+
+  func queueMessage(_ message: ByteBuffer) throws -> Bool {
+    if state.isFinished { throw RPCError(.cancelled, "the call has ended") }
+    send(message)
+    return stream.queuedBytes < connection.server.configuration.maxOutboundBytes
+  }
+
+  // MARK: The response
+
+  private func send(_ message: ByteBuffer) {
+    if state.sendHeaders() {
+      stream.respond(.responseHeaders(context?.initialMetadata ?? Metadata()), endStream: false)
+    }
+    stream.write(.lengthPrefix(flag: 0, length: UInt32(message.readableBytes)), message)
+  }
+
+  private func answer(_ message: ByteBuffer) {
+    guard !state.isFinished else { return }
+    send(message)
+    end(with: nil)
+  }
+
+  private func end(throwing error: any Error) {
+    guard !state.isFinished else { return }
+    end(with: connection.server.status(for: error, method: context?.method ?? ""))
+  }
+
+  /// Sends the status and ends the call; `nil` is OK.
+  private func end(with error: RPCError?) {
+    guard state.finish() else { return }
+    let trailing = context?.trailingMetadata ?? Metadata()
+    if state.hasSentHeaders {
+      stream.finish(trailers: .trailers(error, trailing))
+    } else if let error {
+      stream.respond(.trailersOnly(error, trailing), endStream: true)
+    } else {
+      stream.respond(.responseHeaders(context?.initialMetadata ?? Metadata()), endStream: false)
+      stream.finish(trailers: .trailers(nil, trailing))
+    }
+    release(error?.code ?? .ok)
+  }
+
+  /// The deadline has passed. The client's own clock usually tells it so; where ours is first, the status does,
+  /// which a bare RST(CANCEL) would not. A client that has stopped reading gets the RST.
+  func expire() {
+    guard stream.queuedBytes > 0 else {
+      return end(with: RPCError(.deadlineExceeded, "the deadline has passed"))
+    }
+    stream.reset(.cancel)
+    abandon(.deadlineExceeded)
+  }
+
+  private func abandon(_ code: StatusCode) {
+    guard state.finish() else { return }
+    release(code)
+  }
+
+  /// The call is over; its handler is told, if it has not ended by itself.
+  private func release(_ code: StatusCode) {
+    if context != nil { state.head.method?.metrics.ended(code, after: .now() - began) }
+    task?.cancel()
+    task = nil
+    let error = RPCError(code == .ok ? .cancelled : code, "the call has ended")
+    reader.resume(throwing: error)
+    writers.resume(throwing: error)
+  }
+}

@@ -1,0 +1,103 @@
+import NIOCore
+
+/// What a call on the server has received and sent so far, and what follows from the next event.
+///
+/// ```
+/// head ──▶ message (unary: until END_STREAM) ──▶ running ──▶ finished
+///   └────────────── streaming ─────────────────────▲            ▲
+///   └────────────── refused, failed, closed ────────────────────┘
+/// ```
+struct ServerCallState {
+  enum Action: Equatable {
+    case none
+    /// Admit the call and run its handler.
+    case start
+    case refuse(RequestHead.Refusal)
+    /// The running handler's reader has something to take.
+    case wakeReader
+    /// The request is broken: end the call with this, whatever its handler does.
+    case fail(RPCError)
+  }
+
+  private enum Phase { case head, message, running, finished }
+
+  private var phase = Phase.head
+  private(set) var head: RequestHead
+  private var messages: InboundMessages
+  private var isInboundEnded = false
+  private(set) var hasSentHeaders = false
+
+  init(maxHeaderListBytes: Int, maxMessageBytes: Int) {
+    head = RequestHead(maxBytes: maxHeaderListBytes)
+    messages = InboundMessages(maxMessageBytes: maxMessageBytes)
+  }
+
+  var isFinished: Bool { phase == .finished }
+
+  mutating func received(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, methods: MethodTable) {
+    // Request trailers mean nothing in gRPC.
+    guard phase == .head else { return }
+    head.receive(name: name, value: value, methods: methods)
+  }
+
+  mutating func headersEnded() -> Action {
+    guard phase == .head else { return .none }
+    if let refusal = head.refusal { return .refuse(refusal) }
+    if case .unary = head.method?.definition.handler {
+      phase = .message
+      return .none
+    }
+    phase = .running
+    return .start
+  }
+
+  mutating func received(_ data: UnsafeRawBufferPointer) -> Action {
+    guard phase == .message || phase == .running else { return .none }
+    do {
+      try messages.receive(data)
+    } catch {
+      return .fail(error)
+    }
+    if phase == .message { return messages.count > 1 ? .fail(.extraMessage) : .none }
+    return messages.isEmpty ? .none : .wakeReader
+  }
+
+  mutating func inboundEnded() -> Action {
+    isInboundEnded = true
+    guard phase == .message || phase == .running else { return .none }
+    guard messages.isAtBoundary else {
+      return .fail(RPCError(.internal, "the request ends in the middle of a message"))
+    }
+    if phase == .running { return .wakeReader }
+    guard !messages.isEmpty else { return .fail(.missingMessage) }
+    phase = .running
+    return .start
+  }
+
+  enum Next {
+    case message(ByteBuffer)
+    case end
+    case wait
+  }
+
+  /// The next message for the handler.
+  mutating func next() -> Next {
+    if let message = messages.take() { return .message(message) }
+    return isInboundEnded || phase == .finished ? .end : .wait
+  }
+
+  /// Bytes to give back to the stream's window.
+  mutating func takeReturnable() -> Int { messages.takeReturnable() }
+
+  /// True the first time: the headers go out before the first message or with the status.
+  mutating func sendHeaders() -> Bool {
+    defer { hasSentHeaders = true }
+    return !hasSentHeaders
+  }
+
+  /// True the first time: a call ends once, by its handler, its deadline, its client or its connection.
+  mutating func finish() -> Bool {
+    defer { phase = .finished }
+    return phase != .finished
+  }
+}

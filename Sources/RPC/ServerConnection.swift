@@ -1,0 +1,86 @@
+import HTTP2
+import NIOCore
+
+/// A connection being served: its calls, their deadlines, and how many handlers it has running.
+final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
+  let server: ServerCore
+  let eventLoop: any EventLoop
+  let peer: SocketAddress?
+  let executor: EventLoopTaskExecutor
+  let channel: any Channel
+
+  // On the loop only:
+  private(set) weak var http2: HTTP2Connection?
+  /// Calls whose handlers start when nghttp2 has returned.
+  var ready: [ServerCall] = []
+  private var starting: [ServerCall] = []
+  private var runningHandlers = 0
+  private(set) lazy var deadlines = DeadlineTimer(on: eventLoop) { [unowned self] in self.expire($0) }
+
+  init(_ server: ServerCore, _ channel: any Channel) {
+    self.server = server
+    self.channel = channel
+    eventLoop = channel.eventLoop
+    peer = channel.remoteAddress
+    executor = .current(on: channel.eventLoop)
+  }
+
+  func start() throws {
+    var limits = HTTP2Configuration()
+    limits.maxConcurrentStreams = server.configuration.maxConcurrentStreams
+    limits.maxHeaderListBytes = server.configuration.maxHeaderListBytes
+    limits.streamWindowBytes = server.configuration.streamWindowBytes
+    limits.connectionWindowBytes = server.configuration.connectionWindowBytes
+    let http2 = HTTP2Connection(role: .server, configuration: limits, delegate: self)
+    self.http2 = http2
+    try channel.pipeline.syncOperations.addHandler(http2)
+  }
+
+  func drain() {
+    http2?.drain()
+  }
+
+  func beginHandler() -> Bool {
+    guard runningHandlers < server.configuration.maxRunningHandlers else { return false }
+    runningHandlers += 1
+    return true
+  }
+
+  func endHandler() {
+    runningHandlers -= 1
+  }
+
+  /// Ends the calls that are due and returns the next deadline.
+  private func expire(_ now: NIODeadline) -> NIODeadline? {
+    var due: [ServerCall] = []
+    var next: NIODeadline?
+    http2?.forEachDelegate { delegate in
+      guard let call = delegate as? ServerCall, let deadline = call.pendingDeadline else { return }
+      if deadline <= now { due.append(call) } else { next = min(next ?? deadline, deadline) }
+    }
+    for call in due { call.expire() }
+    return next
+  }
+
+  // MARK: From the connection
+
+  func accept(_ stream: HTTP2Stream) -> any HTTP2StreamDelegate {
+    ServerCall(self, stream)
+  }
+
+  func inboundBatchEnded() {
+    swap(&ready, &starting)
+    for call in starting { call.start() }
+    starting.removeAll(keepingCapacity: true)
+    // Whatever the batch resumed runs now, so that its answers share one write.
+    executor.runReady()
+  }
+
+  func settingsReceived() {}
+  func goAwayReceived() {}
+
+  func connectionClosed() {
+    deadlines.cancel()
+    server.removed(self)
+  }
+}

@@ -1,0 +1,56 @@
+import HTTP2
+
+// The header lists a server sends. Those of a call without metadata never change and are made once.
+extension HeaderBlock {
+  static let responseHeaders: HeaderBlock = [":status": "200", "content-type": "application/grpc"]
+  static let okTrailers: HeaderBlock = ["grpc-status": "0"]
+
+  static func responseHeaders(_ metadata: Metadata) -> HeaderBlock {
+    guard !metadata.isEmpty else { return responseHeaders }
+    var block = responseHeaders
+    block.add(metadata)
+    return block
+  }
+
+  static func trailers(_ error: RPCError?, _ metadata: Metadata) -> HeaderBlock {
+    if error == nil, metadata.isEmpty { return okTrailers }
+    var block = HeaderBlock()
+    block.add(error)
+    block.add(metadata)
+    return block
+  }
+
+  /// Headers and status in one, for a call that fails before it sent anything.
+  static func trailersOnly(_ error: RPCError, _ metadata: Metadata) -> HeaderBlock {
+    var block = responseHeaders
+    block.add(error)
+    block.add(metadata)
+    return block
+  }
+
+  /// The answer to a request that is not gRPC.
+  static func refusal(httpStatus: Int) -> HeaderBlock {
+    var block = HeaderBlock()
+    block.add(":status", "\(httpStatus)".utf8)
+    if httpStatus == 405 { block.add("allow", "POST") }
+    return block
+  }
+
+  private mutating func add(_ error: RPCError?) {
+    guard let error else { return add("grpc-status", "0") }
+    add("grpc-status", "\(error.code.rawValue)".utf8)
+    if !error.message.isEmpty { add("grpc-message", PercentCoding.encode(error.message)) }
+    if let details = StatusDetails.encode(error) { add("grpc-status-details-bin", Base64.encode(details)) }
+  }
+
+  mutating func add(_ metadata: Metadata) {
+    for entry in metadata {
+      switch entry.value {
+      case .binary(let bytes): add(entry.name.utf8, Base64.encode(bytes))
+      case .text(let text):
+        // Values may hold what a user typed; anything but printable ASCII would break the connection.
+        add(entry.name.utf8, text.utf8.lazy.map { (0x20...0x7e).contains($0) ? $0 : UInt8(ascii: "?") })
+      }
+    }
+  }
+}
