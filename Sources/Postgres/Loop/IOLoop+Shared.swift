@@ -1,0 +1,179 @@
+internal import DequeModule
+internal import Logging
+internal import NIOCore
+
+/// A place for a shared connection: there, being opened, or to be opened later.
+struct SharedSlot {
+  var connection: Connection?
+  /// When to try again.
+  var retry: NIODeadline?
+  var backoff = Backoff()
+}
+
+/// Requests on the shared connections.
+extension IOLoop {
+  func accept(_ request: Request) {
+    guard drained == nil else { return fail(request, shuttingDown) }
+    guard waiting.count < configuration.queueLimit else {
+      return fail(
+        request, PostgresError(.queueFull, "\(waiting.count) requests wait already", statement: request.name))
+    }
+    request.received = now
+    waiting.append(request)
+  }
+
+  /// Sends what waits, each request on the connection that has the least to do.
+  func dispatch() {
+    guard !waiting.isEmpty else { return }
+    while let connection = leastBusy(), let request = waiting.popFirst() {
+      // Its caller was cancelled while it waited.
+      if request.isFinished { continue }
+      if !connection.send(request, now: now) { waiting.prepend(request) }
+    }
+    for slot in shared { slot.connection?.flush() }
+  }
+
+  /// A connection whose socket is full takes no more: what it has not been given can still go elsewhere.
+  private func leastBusy() -> Connection? {
+    var best: Connection?
+    for slot in shared {
+      guard let connection = slot.connection, connection.failure == nil, !connection.wantsWrite,
+        connection.pipeline.count < configuration.pipelineDepth
+      else { continue }
+      if let count = best?.pipeline.count, count <= connection.pipeline.count { continue }
+      best = connection
+    }
+    return best
+  }
+
+  /// Every answer to the request is in.
+  func complete(_ request: Request, on connection: Connection) {
+    if let error = request.error {
+      if error.isStalePlan, !request.isLeased, !request.avoidsPrepared {
+        // Nothing of it was done, so it is sent again, parsed afresh.
+        request.avoidsPrepared = true
+        request.reset()
+        waiting.prepend(request)
+        return
+      }
+      return fail(request, error)
+    }
+    record(request)
+    let results = request.results
+    request.results = []
+    if request.finish(.success(results)) { finished.append(request) }
+  }
+
+  func fail(_ request: Request, _ error: PostgresError) {
+    record(request, error)
+    request.results = []
+    if request.finish(.failure(error)) { finished.append(request) }
+  }
+
+  private func record(_ request: Request, _ error: PostgresError? = nil) {
+    guard request.received != .distantFuture else { return }
+    let duration = now - request.received
+    metrics.record(request.name, duration, failed: error != nil)
+    guard duration >= configuration.slowStatement else { return }
+    logger.warning(
+      "slow statement",
+      metadata: [
+        "statement": "\(request.name)", "milliseconds": "\(duration.nanoseconds / 1_000_000)",
+        "error": "\(error?.sqlState?.rawValue ?? error.map { "\($0.kind)" } ?? "none")",
+      ])
+  }
+
+  /// Gives up a shared connection: what may not have run goes to the front of the queue again.
+  func lose(_ slot: Int) {
+    guard let connection = shared[slot].connection, let failure = connection.failure else { return }
+    shared[slot].connection = nil
+    shared[slot].retry = now + shared[slot].backoff.next(using: &random)
+    logger.warning("lost a connection to Postgres", metadata: ["reason": "\(failure)"])
+    for (request, maybeApplied) in connection.lose().reversed() {
+      // The third time it is likely the statement itself that breaks connections.
+      if !maybeApplied || request.isIdempotent, request.attempts < 3, !request.isFinished {
+        request.reset()
+        waiting.prepend(request)
+      } else {
+        var error = request.error ?? failure
+        error.kind = .connectionLost
+        error.maybeApplied = maybeApplied
+        error.statement = request.name
+        fail(request, error)
+      }
+    }
+  }
+
+  func opened(_ target: Target, _ result: Result<Connection, PostgresError>) {
+    switch result {
+    case .success(let connection):
+      if outage != nil { logger.info("Postgres is back") }
+      outage = nil
+      metrics.connected()
+      connection.lastProgress = now
+      switch target {
+      case .shared(let slot):
+        shared[slot].connection = connection
+        shared[slot].backoff.reset()
+      case .leased:
+        leased.append(connection)
+        leaseBackoff.reset()
+        perform(pool.opened(connection))
+      }
+    case .failure(let error):
+      // Once per outage: an operator needs to know, not to scroll.
+      if outage == nil {
+        logger.error("cannot connect to Postgres", metadata: ["reason": "\(error.message)"])
+      }
+      outage = error
+      switch target {
+      case .shared(let slot): shared[slot].retry = now + shared[slot].backoff.next(using: &random)
+      case .leased: if pool.openFailed() { leaseRetries.append(now + leaseBackoff.next(using: &random)) }
+      }
+    }
+  }
+
+  /// Ends the waiting of everyone who has waited long enough.
+  func expire() {
+    let hasConnection = shared.contains { $0.connection != nil }
+    expireWaiting(hasConnection)
+    for connection in shared.compactMap(\.connection) where !connection.pipeline.isEmpty {
+      for request in connection.pipeline.requests {
+        if let deadline = request.deadline, deadline <= now {
+          fail(request, tooLate(request, maybeApplied: true))
+        }
+      }
+      // The server would have stopped the statement by now: it, or the way to it, is gone.
+      if connection.lastProgress + configuration.statementTimeout + .seconds(2) <= now {
+        connection.fail(PostgresError(.connectionLost, "no answer"))
+      }
+    }
+    expireLeases()
+  }
+
+  private func expireWaiting(_ hasConnection: Bool) {
+    guard !waiting.isEmpty else { return }
+    waiting.removeAll { request in
+      if request.isFinished { return true }
+      if !hasConnection, request.received + configuration.unavailableAfter <= now {
+        fail(request, unavailable(request.name))
+      } else if min(request.deadline ?? .distantFuture, request.received + configuration.queueTimeout) <= now
+      {
+        fail(request, tooLate(request, maybeApplied: false))
+      } else {
+        return false
+      }
+      return true
+    }
+  }
+
+  func unavailable(_ statement: String?) -> PostgresError {
+    PostgresError(.unavailable, outage?.message ?? "no connection to Postgres yet", statement: statement)
+  }
+
+  func tooLate(_ request: Request, maybeApplied: Bool) -> PostgresError {
+    PostgresError(
+      .deadlineExceeded, maybeApplied ? "no answer in time" : "not sent in time", maybeApplied: maybeApplied,
+      statement: request.name)
+  }
+}

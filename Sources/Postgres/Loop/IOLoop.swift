@@ -1,0 +1,277 @@
+internal import CLibpq
+internal import DequeModule
+internal import Glibc
+internal import Logging
+internal import NIOCore
+internal import Synchronization
+
+/// The one thread that does all the I/O of a client.
+///
+/// Callers leave commands in the inbox and wake the thread if it sleeps; it polls the sockets of all connections,
+/// and resumes the callers whose answers have come in one go. Everything but the inbox is the thread's own.
+final class IOLoop: @unchecked Sendable {
+  enum Command {
+    /// A request for any shared connection.
+    case request(Request)
+    case lease(LeaseRequest)
+    /// On a leased connection.
+    case leased(Request, Connection)
+    case query(QueryOperation, Connection)
+    case discard(Connection)
+    case release(Connection)
+    case opened(Target, Result<Connection, PostgresError>)
+    /// Finish what has been begun, for as long as the grace, then stop.
+    case drain(Waiter<Void>)
+    case stop
+  }
+
+  /// What a connection is opened for.
+  enum Target {
+    case shared(Int)
+    case leased
+  }
+
+  private struct Inbox {
+    var commands: [Command] = []
+    var isAsleep = false
+    var isClosed = false
+  }
+
+  let configuration: PostgresClient.Configuration
+  let logger: Logger
+  let metrics: PostgresMetrics
+  let connector: Connector
+  private let inbox = Mutex(Inbox())
+  private let wakeup = mainstreet_eventfd()
+
+  // The thread's own, from here on.
+  var now = NIODeadline.now()
+  var random = SystemRandomNumberGenerator()
+  /// Not sent yet, in order.
+  var waiting: Deque<Request> = []
+  var shared: [SharedSlot]
+  var pool: LeasePool<LeaseRequest, Connection>
+  var leased: [Connection] = []
+  var leaseBackoff = Backoff()
+  var leaseRetries: [NIODeadline] = []
+  /// Why the last attempt to connect failed; nil while the database is there.
+  var outage: PostgresError?
+  /// Answered, to be resumed at the end of this turn.
+  var finished: [any Resumable] = []
+  var drained: Waiter<Void>?
+  var drainExpiry = NIODeadline.distantFuture
+  private var isStopping = false
+  private var nextTick = NIODeadline.distantPast
+  private var answered: [Request] = []
+
+  /// Waits and deadlines are exact to this much; only while there is something to wait for.
+  private static let tick = TimeAmount.milliseconds(20)
+
+  init(
+    configuration: PostgresClient.Configuration, parameters: [PostgresClient.Configuration.Parameter],
+    logger: Logger
+  ) {
+    self.configuration = configuration
+    self.logger = logger
+    metrics = PostgresMetrics()
+    connector = Connector(parameters: parameters, logger: logger)
+    shared = (0..<max(1, configuration.sharedConnections)).map { _ in SharedSlot() }
+    pool = LeasePool(
+      capacity: max(1, configuration.leasedConnections), queueLimit: configuration.leaseQueueLimit)
+  }
+
+  deinit { close(wakeup) }
+
+  func start() {
+    if !DetachedThread.run(named: "postgres", { self.run() }) {
+      logger.critical("cannot start the thread for Postgres")
+      inbox.withLock { $0.isClosed = true }
+    }
+  }
+
+  func stop() { submit(.stop) }
+
+  func drain() async {
+    let drained = Waiter<Void>()
+    try? await drained.wait(isCancellable: false, submit: { submit(.drain(drained)) })
+  }
+
+  /// May be called from anywhere.
+  func submit(_ command: Command) {
+    let (isClosed, isAsleep) = inbox.withLock { inbox in
+      guard !inbox.isClosed else { return (true, false) }
+      inbox.commands.append(command)
+      defer { inbox.isAsleep = false }
+      return (false, inbox.isAsleep)
+    }
+    if isClosed { refuse(command).forEach { $0.resume() } }
+    if isAsleep { _ = eventfd_write(wakeup, 1) }
+  }
+
+  // MARK: The thread
+
+  private func run() {
+    for index in shared.indices { open(.shared(index)) }
+    var commands: [Command] = []
+    var polled: [(connection: Connection, revents: Int16)] = []
+    while !isStopping {
+      takeCommands(into: &commands)
+      for command in commands { handle(command) }
+      commands.removeAll(keepingCapacity: true)
+      dispatch()
+      finishTurn()
+      poll(into: &polled)
+      for (connection, revents) in polled { advance(connection, revents) }
+      polled.removeAll(keepingCapacity: true)
+      dispatch()
+      if nextTick <= now { tick() }
+      finishTurn()
+    }
+    shutDown()
+  }
+
+  private func takeCommands(into commands: inout [Command]) {
+    inbox.withLock { inbox in
+      swap(&commands, &inbox.commands)
+      inbox.isAsleep = false
+    }
+  }
+
+  private func handle(_ command: Command) {
+    switch command {
+    case .request(let request): accept(request)
+    case .lease(let request): accept(request)
+    case .leased(let request, let connection): send(request, on: connection)
+    case .query(let operation, let connection): connection.begin(operation, finished: &finished)
+    case .discard(let connection): discard(connection)
+    case .release(let connection): release(connection)
+    case .opened(let target, let result): opened(target, result)
+    case .drain(let waiter):
+      drained = waiter
+      drainExpiry = now + configuration.shutdownGrace
+      nextTick = now
+    case .stop: isStopping = true
+    }
+  }
+
+  /// Sleeps until something can be read or written, or there is a command, or a tick is due.
+  private func poll(into ready: inout [(connection: Connection, revents: Int16)]) {
+    var descriptors = [pollfd(fd: wakeup, events: Int16(POLLIN), revents: 0)]
+    let connections = shared.compactMap(\.connection) + leased
+    for connection in connections {
+      let events = (connection.wantsRead ? POLLIN : 0) | (connection.wantsWrite ? POLLOUT : 0)
+      descriptors.append(pollfd(fd: connection.socket, events: Int16(events), revents: 0))
+    }
+    let timeout = inbox.withLock { inbox in
+      guard inbox.commands.isEmpty else { return 0 as Int32 }
+      inbox.isAsleep = true
+      return isBusy ? Int32(Self.tick.nanoseconds / 1_000_000) : -1
+    }
+    let count = Glibc.poll(&descriptors, nfds_t(descriptors.count), timeout)
+    now = .now()
+    guard count > 0 else { return }
+    if descriptors[0].revents != 0 {
+      var wakeups: eventfd_t = 0
+      _ = eventfd_read(wakeup, &wakeups)
+    }
+    for (connection, descriptor) in zip(connections, descriptors.dropFirst()) where descriptor.revents != 0 {
+      ready.append((connection, descriptor.revents))
+    }
+  }
+
+  private func advance(_ connection: Connection, _ revents: Int16) {
+    if Int32(revents) & POLLOUT != 0 { connection.flush() }
+    if Int32(revents) & ~POLLOUT != 0 {
+      connection.receive(now: now, into: &answered)
+      for request in answered { complete(request, on: connection) }
+      answered.removeAll(keepingCapacity: true)
+    }
+    connection.settle(&finished)
+  }
+
+  /// Closes what has failed, then wakes those who have their answer, all in one go.
+  private func finishTurn() {
+    for slot in shared.indices where shared[slot].connection?.failure != nil { lose(slot) }
+    for connection in leased where connection.failure != nil { lose(connection) }
+    for waiter in finished { waiter.resume() }
+    finished.removeAll(keepingCapacity: true)
+  }
+
+  /// Whether time matters: somebody waits, or a connection is to be opened again.
+  private var isBusy: Bool {
+    !waiting.isEmpty || pool.waiting > 0 || drained != nil || !leaseRetries.isEmpty
+      || shared.contains { $0.retry != nil || !($0.connection?.isIdle ?? true) }
+      || leased.contains { !$0.pipeline.isEmpty || $0.operation != nil }
+  }
+
+  private func tick() {
+    nextTick = now + Self.tick
+    for slot in shared.indices {
+      guard let retry = shared[slot].retry, retry <= now else { continue }
+      shared[slot].retry = nil
+      open(.shared(slot))
+    }
+    for retry in leaseRetries where retry <= now { _ = retry; open(.leased) }
+    leaseRetries.removeAll { $0 <= now }
+    expire()
+    metrics.record(
+      waiting: waiting.count + pool.waiting,
+      inFlight: shared.reduce(0) { $0 + ($1.connection?.pipeline.count ?? 0) }, leased: pool.inUse)
+    if drained != nil, drainExpiry <= now || isDrained { isStopping = true }
+  }
+
+  private var isDrained: Bool {
+    waiting.isEmpty && pool.waiting == 0 && pool.inUse == 0
+      && shared.allSatisfy { $0.connection?.pipeline.isEmpty ?? true }
+  }
+
+  /// Opens a connection on a thread of its own, which reports back.
+  func open(_ target: Target) {
+    let isBegun = DetachedThread.run(named: "postgres-open") { [connector, weak self] in
+      let result = connector.connect()
+      self?.submit(.opened(target, result))
+    }
+    if !isBegun {
+      opened(target, .failure(PostgresError(.unavailable, "no thread to connect with")))
+    }
+  }
+
+  private func shutDown() {
+    let left = inbox.withLock { inbox in
+      inbox.isClosed = true
+      defer { inbox.commands = [] }
+      return inbox.commands
+    }
+    for command in left { finished += refuse(command) }
+    for request in waiting { fail(request, shuttingDown) }
+    waiting.removeAll()
+    for waiter in pool.removeAll().waiters {
+      if waiter.finish(.failure(shuttingDown)) { finished.append(waiter) }
+    }
+    for connection in shared.compactMap(\.connection) + leased {
+      connection.fail(PostgresError(.connectionLost, "the client was shut down"))
+    }
+    for slot in shared.indices where shared[slot].connection != nil { lose(slot) }
+    for request in waiting { fail(request, shuttingDown) }
+    for connection in leased { lose(connection) }
+    if let drained, drained.finish(.success(())) { finished.append(drained) }
+    for waiter in finished { waiter.resume() }
+    finished.removeAll()
+  }
+
+  var shuttingDown: PostgresError { PostgresError(.unavailable, "the client has been shut down") }
+
+  /// What to tell those whose command comes too late.
+  private func refuse(_ command: Command) -> [any Resumable] {
+    func refused<Outcome>(_ waiter: Waiter<Outcome>) -> [any Resumable] {
+      waiter.finish(.failure(shuttingDown)) ? [waiter] : []
+    }
+    switch command {
+    case .request(let request), .leased(let request, _): return refused(request)
+    case .lease(let request): return refused(request)
+    case .query(let operation, _): return refused(operation)
+    case .drain(let waiter): return waiter.finish(.success(())) ? [waiter] : []
+    case .discard, .release, .opened, .stop: return []
+    }
+  }
+}

@@ -1,0 +1,77 @@
+internal import Synchronization
+
+/// Something whose continuation can be resumed once its outcome has been set.
+protocol Resumable: AnyObject {
+  func resume()
+}
+
+private enum State {
+  static let created: UInt8 = 0
+  static let waiting: UInt8 = 1
+  static let finished: UInt8 = 2
+}
+
+/// One caller waiting for one outcome: the meeting point of a task and the connections' thread.
+///
+/// Whoever moves the state to `finished` first decides: the thread with an outcome, or the task's cancellation.
+class Waiter<Outcome: Sendable>: Resumable, @unchecked Sendable {
+  private let state = Atomic<UInt8>(State.created)
+  // Written before the state becomes `waiting`, and read by the one who makes it `finished`.
+  private var continuation: UnsafeContinuation<Outcome, any Error>?
+  private var outcome: Result<Outcome, any Error>?
+
+  /// Suspends until there is an outcome.
+  /// - Parameters:
+  ///   - submit: hands this to the thread; not called if the task is cancelled already.
+  ///   - abandon: called when cancellation came first.
+  final func wait(
+    isCancellable: Bool = true, submit: () -> Void, abandon: @escaping @Sendable () -> Void = {}
+  ) async throws -> Outcome {
+    guard isCancellable else {
+      return try await withUnsafeThrowingContinuation { continuation in
+        start(continuation, submit)
+      }
+    }
+    return try await withTaskCancellationHandler {
+      try await withUnsafeThrowingContinuation { continuation in
+        start(continuation, submit)
+      }
+    } onCancel: {
+      if cancel() { abandon() }
+    }
+  }
+
+  private func start(_ continuation: UnsafeContinuation<Outcome, any Error>, _ submit: () -> Void) {
+    self.continuation = continuation
+    let (isFirst, _) = state.compareExchange(
+      expected: State.created, desired: State.waiting, ordering: .acquiringAndReleasing)
+    if isFirst { submit() } else { continuation.resume(throwing: CancellationError()) }
+  }
+
+  /// True if something was handed to the thread that nobody waits for any more.
+  private func cancel() -> Bool {
+    let (wasCreated, _) = state.compareExchange(
+      expected: State.created, desired: State.finished, ordering: .acquiringAndReleasing)
+    if wasCreated { return false }
+    guard finish(.failure(CancellationError())) else { return false }
+    resume()
+    return true
+  }
+
+  /// Sets the outcome; false if there is one already. The winner calls `resume` when it suits it.
+  final func finish(_ outcome: Result<Outcome, any Error>) -> Bool {
+    let (isFirst, _) = state.compareExchange(
+      expected: State.waiting, desired: State.finished, ordering: .acquiringAndReleasing)
+    if isFirst { self.outcome = outcome }
+    return isFirst
+  }
+
+  final func resume() {
+    guard let outcome, let continuation else { return }
+    self.continuation = nil
+    self.outcome = nil
+    continuation.resume(with: outcome)
+  }
+
+  final var isFinished: Bool { state.load(ordering: .relaxed) == State.finished }
+}

@@ -1,0 +1,187 @@
+package import NIOCore
+internal import Synchronization
+
+package struct TransactionOptions: Sendable {
+  package enum Isolation: String, Sendable {
+    case readCommitted = "READ COMMITTED"
+    case repeatableRead = "REPEATABLE READ"
+    case serializable = "SERIALIZABLE"
+  }
+
+  package var isolation: Isolation
+  package var isReadOnly: Bool
+  /// Replaces the configuration's for this transaction.
+  package var statementTimeout: TimeAmount?
+  /// How often the whole closure is run, counting the first time, when Postgres breaks a tie at its expense
+  /// (40001, 40P01).
+  package var attempts: Int
+
+  package init(
+    isolation: Isolation = .readCommitted, isReadOnly: Bool = false,
+    statementTimeout: TimeAmount? = nil, attempts: Int = 3
+  ) {
+    self.isolation = isolation
+    self.isReadOnly = isReadOnly
+    self.statementTimeout = statementTimeout
+    self.attempts = attempts
+  }
+}
+
+extension PostgresClient {
+  /// Runs `body` in a transaction on a connection of its own: committed when it returns, rolled back when it
+  /// throws. After a serialization failure or deadlock the whole of `body` is run again, so it must have no
+  /// effects outside the transaction. Never wait for another system in it.
+  /// - Parameters:
+  ///   - tenant: whose rows it may see.
+  ///   - deadline: bounds the wait for a connection and every statement.
+  package func transaction<Result>(
+    tenant: UUID?, options: TransactionOptions = TransactionOptions(), deadline: NIODeadline? = nil,
+    _ body: (Transaction) async throws -> Result
+  ) async throws -> Result {
+    var attempt = 1
+    while true {
+      let lease = try await loop.lease(deadline: deadline)
+      let transaction = Transaction(lease, tenant, options, deadline, configuration)
+      do {
+        let result = try await body(transaction)
+        try await transaction.commit()
+        lease.release()
+        return result
+      } catch {
+        await transaction.rollBack()
+        lease.release()
+        guard transaction.metConflict, attempt < options.attempts, !Task.isCancelled else { throw error }
+        // Two that collided must not meet again in step.
+        try await Task.sleep(for: .milliseconds(Int64.random(in: 1...Int64(10 * attempt))))
+        attempt += 1
+      }
+    }
+  }
+}
+
+/// A transaction in progress. Statements may be run from several tasks at once; they go out in the order they come.
+package final class Transaction: Sendable {
+  let lease: Lease
+  let deadline: NIODeadline?
+  private let timeout: TimeAmount
+  private let isReadOnly: Bool
+  private let state: Mutex<State>
+
+  private struct State {
+    /// What opens the transaction: sent in front of the first statement, so that opening costs no round trip.
+    var opening: [Step]
+    var isOpen = false
+    var metConflict = false
+  }
+
+  init(
+    _ lease: Lease, _ tenant: UUID?, _ options: TransactionOptions, _ deadline: NIODeadline?,
+    _ configuration: PostgresClient.Configuration
+  ) {
+    self.lease = lease
+    self.deadline = deadline
+    timeout = (options.statementTimeout ?? configuration.statementTimeout) + .seconds(2)
+    isReadOnly = options.isReadOnly
+    let access = options.isReadOnly ? "READ ONLY" : "READ WRITE"
+    var opening = [
+      Step(unprepared: "BEGIN ISOLATION LEVEL \(options.isolation.rawValue) \(access)", name: "Begin")
+    ]
+    if let tenant { opening.append(Step(SetTenant(tenant: tenant))) }
+    if let timeout = options.statementTimeout {
+      opening.append(Step(SetStatementTimeout(milliseconds: timeout.nanoseconds / 1_000_000)))
+    }
+    state = Mutex(State(opening: opening))
+  }
+
+  package func execute<S: Statement>(_ statement: S) async throws -> [S.Row] {
+    try await perform([Step(statement)])[0].rows(of: S.self)
+  }
+
+  package func executeOne<S: Statement>(_ statement: S) async throws -> S.Row? {
+    try await perform([Step(statement)])[0].onlyRow(of: S.self)
+  }
+
+  /// Returns how many rows were inserted, updated or deleted.
+  @discardableResult
+  package func executeCount(_ statement: some Statement) async throws -> Int {
+    try await perform([Step(statement)])[0].affectedRows
+  }
+
+  /// Runs SQL without parameters or rows, such as `CREATE TEMPORARY TABLE`. One statement.
+  @discardableResult
+  package func execute(sql: String, name: String = "SQL") async throws -> Int {
+    try await perform([Step(unprepared: sql, name: name)])[0].affectedRows
+  }
+
+  /// Like `execute`, with other SQL than the statement's own.
+  func execute<S: Statement>(_ statement: S, sql: String) async throws -> [S.Row] {
+    try await perform([Step(statement, unprepared: sql)])[0].rows(of: S.self)
+  }
+
+  /// Runs several statements separated by semicolons, as a migration has them.
+  package func script(_ sql: String) async throws {
+    try await open()
+    try await noting { try await lease.script(sql, deadline: expiry) }
+  }
+
+  /// When a statement sent now is given up.
+  var expiry: NIODeadline { min(deadline ?? .distantFuture, .now() + timeout) }
+
+  var metConflict: Bool { state.withLock { $0.metConflict } }
+
+  /// Sends what opens the transaction, if it has not been sent.
+  func open() async throws {
+    if state.withLock({ !$0.isOpen }) { _ = try await perform([]) }
+  }
+
+  func commit() async throws {
+    guard state.withLock({ $0.isOpen }), !(isReadOnly && lease.isDiscarded) else { return }
+    // Not given up when the task is cancelled: the caller must learn whether the commit happened.
+    let commit = Request(
+      [Step(unprepared: "COMMIT", name: "Commit")], deadline: expiry, isLeased: true,
+      isCommit: true)
+    let tag = try await noting { try await lease.perform(commit, isCancellable: false) }.first?.commandTag
+    state.withLock { $0.isOpen = false }
+    guard tag == "COMMIT" else {
+      // `body` swallowed an error; Postgres does not.
+      var error = PostgresError(.server, "a statement failed, so the transaction was rolled back")
+      error.sqlState = .inFailedTransaction
+      throw error
+    }
+  }
+
+  func rollBack() async {
+    guard state.withLock({ $0.isOpen }) else { return }
+    let rollback = Request(
+      [Step(unprepared: "ROLLBACK", name: "Rollback")], deadline: .now() + .seconds(2), isLeased: true)
+    // If this fails the connection is not idle, so it is closed rather than reused, which rolls back too.
+    _ = try? await lease.perform(rollback, isCancellable: false)
+  }
+
+  private func perform(_ steps: [Step]) async throws -> ArraySlice<StatementResult> {
+    let opening = state.withLock { state in
+      defer { (state.opening, state.isOpen) = ([], true) }
+      return state.opening
+    }
+    let request = Request(opening + steps, deadline: expiry, isLeased: true)
+    let results = try await noting { try await lease.perform(request) }
+    return results[opening.count...]
+  }
+
+  /// Remembers a conflict even if `body` throws something of its own because of it.
+  func noting<Result>(_ operation: () async throws -> Result) async throws -> Result {
+    do {
+      return try await operation()
+    } catch let error as PostgresError where error.isTransactionConflict || error.isStalePlan {
+      state.withLock { $0.metConflict = true }
+      throw error
+    }
+  }
+}
+
+struct SetStatementTimeout: Statement {
+  static let name = "SetStatementTimeout"
+  static let sql = "SELECT set_config('statement_timeout', $1, true)"
+  var milliseconds: Int64
+  func bind(into bindings: inout Bindings) { bindings.append(String(milliseconds)) }
+}
