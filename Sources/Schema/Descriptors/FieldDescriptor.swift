@@ -30,6 +30,8 @@ public struct FieldDescriptor: Sendable {
   public let isPacked: Bool
   /// The oneof of the source it belongs to, by `OneofDescriptor.index`; nil for `optional`.
   public let oneofIndex: Int?
+  /// Whether the source says `optional`.
+  public let isOptional: Bool
   public let isDeprecated: Bool
   /// What a value must satisfy, or nil when anything of the type will do.
   public let rules: FieldRules?
@@ -89,6 +91,7 @@ public struct FieldDescriptor: Sendable {
     self.number = number
     self.kind = kind
     self.oneofIndex = isProto3Optional ? nil : oneofIndex
+    isOptional = isProto3Optional
     self.isDeprecated = isDeprecated
     self.rules = rules
     self.comment = comment

@@ -2,9 +2,14 @@
 /// `validate()` and the Edge run the same checks, so both give the same codes and sentences.
 public struct FieldRules: Hashable, Sendable {
   /// Must be set; a scalar without presence must not be zero, a list not empty.
-  public var isRequired = false
+  public var isRequired: Bool
   /// Rules of the value, by the type of the field. They apply to a field with presence only when it is set.
   public var value: ValueRules?
+
+  public init(isRequired: Bool = false, value: ValueRules? = nil) {
+    self.isRequired = isRequired
+    self.value = value
+  }
 
   static let optionNumber = 1159
 

@@ -1,0 +1,74 @@
+import Foundation
+import Schema
+
+/// Turns a descriptor set into the C and Swift of the contract. `Tools/generate` runs it between protoc and
+/// protoc-gen-c.
+@main
+struct Protogen {
+  static func main() {
+    do {
+      try Arguments(CommandLine.arguments.dropFirst()).run()
+    } catch {
+      FileHandle.standardError.write(Data("protogen: \(error)\n".utf8))
+      exit(1)
+    }
+  }
+}
+
+struct Arguments {
+  private var values: [String: String] = [:]
+
+  static let usage = """
+    usage: protogen --descriptor-set FILE --c-descriptor-set FILE --c DIR --c-headers DIR --swift DIR
+      --descriptor-set    read: protoc --include_imports --include_source_info -o FILE
+      --c-descriptor-set  written: the same contract as protoc-gen-c takes it
+      --c                 written: message tables and the embedded descriptor set
+      --c-headers         written: their headers
+      --swift             written: messages, services and clients
+    Prints the proto files the C set holds.
+    """
+
+  init(_ arguments: ArraySlice<String>) throws(SchemaError) {
+    var rest = arguments
+    while let name = rest.popFirst() {
+      guard name.hasPrefix("--"), let value = rest.popFirst() else { throw SchemaError(Self.usage) }
+      values[name] = value
+    }
+  }
+
+  private func value(_ name: String) throws(SchemaError) -> String {
+    guard let value = values[name] else { throw SchemaError("\(name) is missing\n\(Self.usage)") }
+    return value
+  }
+
+  func run() throws {
+    let serialized = [UInt8](try Data(contentsOf: URL(fileURLWithPath: value("--descriptor-set"))))
+    let contract = try Contract(serialized: serialized)
+
+    let cSet = try CDescriptorSet.rewrite(serialized, keeping: Set(contract.files.map(\.name)))
+    try write(cSet, to: value("--c-descriptor-set"))
+
+    let c = try value("--c")
+    let headers = try value("--c-headers")
+    let tables = MessageTables(contract)
+    try write(tables.source, to: "\(c)/message_tables.c")
+    try write(tables.header, to: "\(headers)/message_tables.h")
+    try write(EmbeddedDescriptorSet.source(try withoutBareLocations(serialized)), to: "\(c)/descriptor_set.c")
+    try write(EmbeddedDescriptorSet.header, to: "\(headers)/descriptor_set.h")
+
+    let swift = try value("--swift")
+    for file in contract.files {
+      let name = file.name.replacing("/", with: ".").dropLast(".proto".count)
+      try write(try SwiftFile(file, of: contract).source, to: "\(swift)/\(name).swift")
+    }
+    print(contract.files.map(\.name).joined(separator: "\n"))
+  }
+
+  private func write(_ text: String, to path: String) throws {
+    try write([UInt8](text.utf8), to: path)
+  }
+
+  private func write(_ bytes: [UInt8], to path: String) throws {
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+  }
+}
