@@ -51,7 +51,7 @@ struct Runner<Program: ServiceProgram>: Sendable {
     await orderly { settings, logger in
       guard let program = Program.self as? any MigratingProgram.Type else { return }
       let context = try context(settings, logger, nil)
-      for line in try await program.migrate(context, dryRun: dryRun) { puts(line) }
+      for migration in try await program.migrate(context, dryRun: dryRun) { puts("\(migration)") }
     }
   }
 

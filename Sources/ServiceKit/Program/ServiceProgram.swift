@@ -1,5 +1,6 @@
 package import Logging
 package import NIOPosix
+package import Postgres
 package import ServiceLifecycle
 
 /// An executable of the platform: a service or the Edge. Conform, mark `@main`, and it has `serve`,
@@ -18,11 +19,11 @@ package protocol ServiceProgram: SendableMetatype {
   static func build(_ context: ServiceContext) async throws -> [any Service]
 }
 
-/// A program that owns a Postgres schema.
+/// A program that owns a Postgres schema; it has the command `migrate` as well.
 package protocol MigratingProgram: ServiceProgram {
-  /// Brings the schema up to this version's. A dry run prints what would be done and does nothing.
-  /// - Returns: a line per migration done, or to be done.
-  static func migrate(_ context: ServiceContext, dryRun: Bool) async throws -> [String]
+  static var schema: String { get }
+  /// In order, from 1.
+  static var migrations: [Migration] { get }
 }
 
 /// What a program is built from.
@@ -31,4 +32,17 @@ package struct ServiceContext: Sendable {
   package let logger: Logger
   package let eventLoopGroup: MultiThreadedEventLoopGroup
   package let readiness: Readiness
+}
+
+extension MigratingProgram {
+  static var migrator: Migrator {
+    get throws(MigrationError) { try Migrator(schema: schema, migrations: migrations) }
+  }
+
+  /// Brings the schema up to this version's, as its owner.
+  /// - Returns: the migrations done, or with `dryRun` those to be done.
+  static func migrate(_ context: ServiceContext, dryRun: Bool) async throws -> [Migration] {
+    let client = try context.client("owner.database.url", Self.self)
+    return try await migrator.run(on: client, dryRun: dryRun, logger: context.logger)
+  }
 }

@@ -1,0 +1,74 @@
+package import Postgres
+import ServiceLifecycle
+import Synchronization
+
+extension Setting {
+  /// What every program with a schema can be told.
+  package static let postgres = [
+    Setting(
+      "database.url", help: "Postgres, as the role that serves: a libpq URL or connection string."),
+    Setting(
+      "owner.database.url", optional: true,
+      help: "Postgres, as the role that owns the schema; only `migrate` uses it."),
+  ]
+}
+
+extension ServiceContext {
+  /// The program's database, fit to be served from. Its settings include `Setting.postgres`.
+  /// - Throws: `StartupFailure` when the database cannot be reached, `MigrationError` when its schema is not
+  ///   this version's.
+  package func database(of program: (some MigratingProgram).Type) async throws -> Database {
+    let client = try client("database.url", program)
+    do {
+      try await program.migrator.requireCurrent(on: client)
+    } catch let error as PostgresError {
+      throw StartupFailure("the database cannot be used: \(error)")
+    }
+    return Database(client: client, readiness: readiness)
+  }
+
+  func client(_ key: String, _ program: any ServiceProgram.Type) throws -> PostgresClient {
+    let url = try settings.string(key)
+    return try PostgresClient(
+      configuration: .init(url: url, applicationName: "mainstreet-\(program.name)"), logger: logger)
+  }
+}
+
+/// A program's Postgres client, watched so that `/readyz` tells the truth.
+package struct Database: Service {
+  package let client: PostgresClient
+  private let watch = Watch()
+
+  /// What the last look found wrong.
+  private final class Watch: Sendable {
+    let obstacle = Mutex<String?>(nil)
+  }
+
+  init(client: PostgresClient, readiness: Readiness) {
+    self.client = client
+    readiness.addCheck("postgres") { [watch] in watch.obstacle.withLock { $0 } }
+  }
+
+  package func run() async throws {
+    await withDiscardingTaskGroup { group in
+      group.addTask { await client.run() }
+      await cancelWhenGracefulShutdown {
+        while !Task.isCancelled {
+          await look()
+          try? await Task.sleep(for: .seconds(1))
+        }
+      }
+    }
+  }
+
+  private func look() async {
+    do {
+      try await client.ping()
+      watch.obstacle.withLock { $0 = nil }
+    } catch is CancellationError {
+      return
+    } catch {
+      watch.obstacle.withLock { $0 = "\(error)" }
+    }
+  }
+}
