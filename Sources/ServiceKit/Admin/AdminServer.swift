@@ -21,7 +21,6 @@ struct AdminServer: Service {
       // The admin port answers until the very end, so that a drain can be watched.
       try await listener.closeFuture.get()
     } onGracefulShutdown: {
-      readiness.drain()
       listener.close(promise: nil)
     }
   }

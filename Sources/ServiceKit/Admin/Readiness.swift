@@ -37,10 +37,20 @@ package final class Readiness: Sendable {
   /// From here on new work goes elsewhere; running work is finished.
   func drain() { state.withLock { $0.isDraining = true } }
 
+  var isDraining: Bool { state.withLock { $0.isDraining } }
+
+  /// Whether `obstacles` is empty, for those who ask often.
+  var isReady: Bool {
+    let (isDraining, isBound, checks) = state.withLock { state in
+      (state.isDraining, state.addresses.count >= promised.count, state.checks)
+    }
+    return !isDraining && isBound && checks.allSatisfy { $0.check() == nil }
+  }
+
   /// A line per thing that keeps the service from being ready.
   package var obstacles: [String] {
-    let (state, isDraining) = state.withLock { ($0, $0.isDraining) }
-    return (isDraining ? ["shutting down"] : [])
+    let state = state.withLock { $0 }
+    return (state.isDraining ? ["shutting down"] : [])
       + promised.filter { state.addresses[$0] == nil }.map { "\($0): not listening yet" }
       + state.checks.compactMap { name, check in check().map { "\(name): \($0)" } }
   }

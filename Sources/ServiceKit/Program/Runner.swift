@@ -38,7 +38,7 @@ struct Runner<Program: ServiceProgram>: Sendable {
         listen: try settings.address("admin.listen"), readiness: context.readiness, metrics: metrics,
         group: context.eventLoopGroup, logger: logger)
       var group = ServiceGroupConfiguration(
-        services: [admin] + (try await Program.build(context)),
+        services: [admin] + (try await Program.build(context)) + [DrainNotice(readiness: context.readiness)],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
       group.maximumGracefulShutdownDuration = try settings.duration("shutdown.grace")
       try await ServiceGroup(configuration: group).run()
@@ -112,5 +112,15 @@ struct Runner<Program: ServiceProgram>: Sendable {
       entry += 1
     }
     return found
+  }
+}
+
+/// Last in the group, so first to hear of a shutdown: tells probes and balancers before the work stops.
+private struct DrainNotice: Service {
+  let readiness: Readiness
+
+  func run() async throws {
+    try? await gracefulShutdown()
+    readiness.drain()
   }
 }

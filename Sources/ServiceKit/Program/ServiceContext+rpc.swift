@@ -1,4 +1,5 @@
 import Logging
+import MainstreetAPI
 package import RPC
 package import ServiceLifecycle
 
@@ -13,7 +14,8 @@ extension Setting {
 }
 
 extension ServiceContext {
-  /// A server for the services, with admission by principal and role, that announces itself as `grpc`.
+  /// A server for the services and for health, with admission by principal and role, that announces itself
+  /// as `grpc`.
   /// The program's settings include `Setting.rpc`.
   package func rpcServer(_ services: [ServiceDefinition]) throws -> some Service {
     let trusts = try settings.bool("trust.development.principal")
@@ -21,8 +23,10 @@ extension ServiceContext {
     let admission = Admission(trustsDevelopmentPrincipal: trusts)
     var configuration = RPCServer.Configuration(address: try settings.address("grpc.listen"))
     configuration.shutdownGrace = try settings.duration("shutdown.grace")
+    let health = HealthService(services: Set(services.map(\.name)), readiness: readiness)
     let server = RPCServer(
-      services: services, configuration: configuration, eventLoopGroup: eventLoopGroup,
+      services: services + [health.serviceDefinition], configuration: configuration,
+      eventLoopGroup: eventLoopGroup,
       admit: { try admission.admit($0, $1) }, logger: logger)
     return AnnouncedServer(server: server, readiness: readiness)
   }

@@ -1,0 +1,35 @@
+import MainstreetAPI
+import RPC
+
+/// `grpc.health.v1`: the same answer as `/readyz`, for clients that balance and for operators with grpcurl.
+struct HealthService: Health {
+  /// Full names of the services beside this one.
+  let services: Set<String>
+  let readiness: Readiness
+
+  func check(_ request: HealthCheckRequest, _ context: CallContext) async throws -> HealthCheckResponse {
+    guard knows(request.service) else {
+      throw RPCError(.notFound, "no service is called \(request.service)", reason: "SERVICE_NOT_FOUND")
+    }
+    return HealthCheckResponse(status: status)
+  }
+
+  /// Sends the state now and whenever it changed, seen once a second; ends when the server shuts down.
+  func watch(
+    _ request: HealthCheckRequest, _ responses: ResponseWriter<HealthCheckResponse>, _ context: CallContext
+  ) async throws {
+    var last: HealthCheckResponse.ServingStatus?
+    while true {
+      let now = knows(request.service) ? status : .serviceUnknown
+      if now != last { try await responses.write(HealthCheckResponse(status: now)) }
+      last = now
+      if readiness.isDraining { return }
+      try await Task.sleep(for: .seconds(1))
+    }
+  }
+
+  private var status: HealthCheckResponse.ServingStatus { readiness.isReady ? .serving : .notServing }
+
+  /// The empty name asks for the server as a whole.
+  private func knows(_ service: String) -> Bool { service.isEmpty || services.contains(service) }
+}
