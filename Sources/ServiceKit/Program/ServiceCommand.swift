@@ -4,8 +4,9 @@ import Logging
 import ServiceLifecycle
 
 extension ServiceProgram {
-  /// The process's entry. Ends with 0 after an orderly shutdown, 64 for wrong usage, 1 otherwise.
-  package static func main() async {
+  /// Does what the command line asks. The process ends with 0 after an orderly shutdown, 64 for wrong usage, 1
+  /// otherwise.
+  package static func run() async {
     await ServiceCommand<Self>.main()
   }
 }

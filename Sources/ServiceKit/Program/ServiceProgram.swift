@@ -3,7 +3,7 @@ package import NIOPosix
 package import Postgres
 package import ServiceLifecycle
 
-/// An executable of the platform: a service or the Edge. Conform, mark `@main`, and it has `serve`,
+/// An executable of the platform: a service or the Edge. Conform, call `run()` from `@main`, and it has `serve`,
 /// `--help`, configuration, logs, metrics, probes and an orderly end.
 package protocol ServiceProgram: SendableMetatype {
   /// Lower-case, e.g. `store`. Names the process in its logs and its environment, `MAINSTREET_STORE_…`.
