@@ -9,7 +9,7 @@ protocol CallSide: MessageSource, MessageSink {
   var reader: Waiters<ByteBuffer?> { get set }
   var writers: Waiters<Void> { get set }
   /// Throws the error the call ended with.
-  func takeMessage() throws -> ServerCallState.Next
+  func takeMessage() throws -> NextMessage
   /// Queues the message; false when so much is queued that the writer should wait.
   func queueMessage(_ message: ByteBuffer) throws -> Bool
 }
@@ -121,4 +121,11 @@ struct Waiters<Value: Sendable> {
   mutating func cancel() {
     if isEmpty { isCancelled = true } else { resume(throwing: CancellationError()) }
   }
+}
+
+/// What a reader finds.
+enum NextMessage {
+  case message(ByteBuffer)
+  case end
+  case wait
 }

@@ -1,4 +1,5 @@
 package import NIOCore
+import Synchronization
 
 // One method per shape of rpc, each once on bytes and once on messages. They throw `RPCError`; a cancelled task
 // cancels its call.
@@ -6,7 +7,7 @@ extension RPCClient {
   package func unary(
     path: String, request: ByteBuffer, metadata: Metadata = [:], deadline: NIODeadline? = nil
   ) async throws -> ClientResponse<ByteBuffer> {
-    throw RPCError.missingMessage
+    try await makeCall(path: path, metadata: metadata, deadline: deadline).unary(request)
   }
 
   package func unary<Request: Message, Response: Message>(
@@ -26,7 +27,36 @@ extension RPCClient {
     requests: @escaping @Sendable (RequestWriter<ByteBuffer>) async throws -> Void,
     responses: @escaping @Sendable (ResponseStream<ByteBuffer>) async throws -> Result
   ) async throws -> Result {
-    throw RPCError.missingMessage
+    let call = makeCall(path: path, metadata: metadata, deadline: deadline)
+    return try await withTaskCancellationHandler {
+      try await call.open()
+      return try await withThrowingTaskGroup(of: Void.self) { group in
+        let writing = Mutex<(any Error)?>(nil)
+        group.addTask {
+          do {
+            try await requests(MessageWriter(sink: call))
+            call.finishWriting()
+          } catch {
+            writing.withLock { $0 = error }
+            call.cancel()
+          }
+        }
+        // Does nothing to a call that has ended; one whose responses were not read to the end stops here.
+        defer {
+          call.cancel()
+          group.cancelAll()
+        }
+        do {
+          return try await responses(
+            ResponseStream(messages: MessageStream(source: call), metadata: call))
+        } catch let error as RPCError where error == .cancelledByCaller {
+          // If it was the writer who gave up, its reason says more.
+          throw writing.withLock { $0 } ?? error
+        }
+      }
+    } onCancel: {
+      call.cancel()
+    }
   }
 
   package func serverStreaming<Request: Message, Response: Message, Result: Sendable>(

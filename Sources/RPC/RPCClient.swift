@@ -2,6 +2,7 @@ package import Logging
 package import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Synchronization
 
 /// What a unary or client-streaming call answered.
 package struct ClientResponse<Message: Sendable>: Sendable {
@@ -35,23 +36,45 @@ package final class RPCClient: Service, Sendable {
     package init() {}
   }
 
+  private let subchannels: [Subchannel]
+  private let next = Atomic(0)
+
   package init(
     target: RPCAddress, configuration: Configuration = Configuration(),
     eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
-  ) {}
+  ) {
+    subchannels = eventLoopGroup.makeIterator().map {
+      Subchannel(target: target, configuration: configuration, eventLoop: $0, logger: logger)
+    }
+  }
 
-  /// Keeps the client usable until graceful shutdown, then closes its connections.
-  package func run() async throws {}
-}
+  /// Keeps the client usable until graceful shutdown, then lets its calls finish and closes its connections.
+  package func run() async throws {
+    try? await gracefulShutdown()
+    for subchannel in subchannels {
+      let channels = try await subchannel.eventLoop.submit { subchannel.shutDown() }.get()
+      let cutOff = subchannel.eventLoop.scheduleTask(in: Self.shutdownGrace) {
+        for channel in channels { channel.close(promise: nil) }
+      }
+      try? await EventLoopFuture.andAllComplete(channels.map(\.closeFuture), on: subchannel.eventLoop).get()
+      cutOff.cancel()
+    }
+  }
 
-/// Pause before the next connection attempt: exponential, with jitter.
-package struct Backoff: Sendable {
-  /// gRPC's own table (connection-backoff.md) starts at 1 s and ends at 120 s, made for servers across the
-  /// Internet. Ours are a rack away, and one that restarted should be found within a second.
-  package var initial: Duration = .milliseconds(100)
-  package var maximum: Duration = .seconds(1)
-  package var multiplier = 1.6
-  package var jitter = 0.2
+  private static let shutdownGrace = TimeAmount.seconds(5)
 
-  package init() {}
+  /// A call under construction, on the loop the caller is on if it is one of ours, else on each in turn.
+  func makeCall(path: String, metadata: Metadata, deadline: NIODeadline?) -> ClientCall {
+    ClientCall(subchannel(), path: path, metadata: metadata, deadline: deadline)
+  }
+
+  private func subchannel() -> Subchannel {
+    if let current = MultiThreadedEventLoopGroup.currentEventLoop,
+      let subchannel = subchannels.first(where: { $0.eventLoop === current })
+    {
+      return subchannel
+    }
+    let turn = next.wrappingAdd(1, ordering: .relaxed).newValue
+    return subchannels[abs(turn % subchannels.count)]
+  }
 }

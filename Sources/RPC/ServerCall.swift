@@ -124,7 +124,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     }
   }
 
-  func takeMessage() throws -> ServerCallState.Next {
+  func takeMessage() throws -> NextMessage {
     if state.isFinished { throw RPCError(.cancelled, "the call has ended") }
     let next = state.next()
     stream.consume(state.takeReturnable())

@@ -74,14 +74,8 @@ struct ServerCallState {
     return .start
   }
 
-  enum Next {
-    case message(ByteBuffer)
-    case end
-    case wait
-  }
-
   /// The next message for the handler.
-  mutating func next() -> Next {
+  mutating func next() -> NextMessage {
     if let message = messages.take() { return .message(message) }
     return isInboundEnded || phase == .finished ? .end : .wait
   }

@@ -1,0 +1,110 @@
+import HTTP2
+import NIOCore
+
+/// What a call on the client has received so far, and what follows from the next event.
+struct ClientCallState {
+  enum Action: Equatable {
+    case none
+    /// The response headers are here.
+    case headers
+    /// There are messages, or the end, for a reader.
+    case wakeReader
+    /// The call is over; `reset` when the server does not know yet.
+    case finish(reset: Bool)
+  }
+
+  private var block = ResponseHead()
+  private var messages: InboundMessages
+  private(set) var hasHeaders = false
+  private(set) var initialMetadata = Metadata()
+  private(set) var trailingMetadata = Metadata()
+  private(set) var isFinished = false
+  private(set) var error: RPCError?
+
+  init(maxMessageBytes: Int) {
+    messages = InboundMessages(maxMessageBytes: maxMessageBytes)
+  }
+
+  mutating func received(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+    if !isFinished { block.receive(name: name, value: value) }
+  }
+
+  mutating func headersEnded() -> Action {
+    // Without `:status` these are trailers; they count when END_STREAM comes, which it must at once.
+    guard !isFinished, let httpStatus = block.httpStatus else { return .none }
+    if (100..<200).contains(httpStatus) {
+      block = ResponseHead()
+      return .none
+    }
+    if let refusal = block.refusal { return finish(refusal, reset: true) }
+    hasHeaders = true
+    if block.hasStatus { return .headers }
+    initialMetadata = block.metadata
+    block = ResponseHead()
+    return .headers
+  }
+
+  mutating func received(_ data: UnsafeRawBufferPointer) -> Action {
+    guard !isFinished else { return .none }
+    do {
+      try messages.receive(data)
+      return messages.isEmpty ? .none : .wakeReader
+    } catch {
+      return finish(error, reset: true)
+    }
+  }
+
+  mutating func inboundEnded() -> Action {
+    guard !isFinished else { return .none }
+    trailingMetadata = block.metadata
+    if block.error == nil, !messages.isAtBoundary {
+      return finish(RPCError(.internal, "the response ends in the middle of a message"), reset: false)
+    }
+    return finish(block.error, reset: false)
+  }
+
+  /// The stream was reset or its connection lost, for `reason` if one is known.
+  mutating func closed(_ code: HTTP2ErrorCode, reason: String?) -> Action {
+    let status: StatusCode =
+      switch code {
+      case .refusedStream, .connectError: .unavailable
+      case .cancel: .cancelled
+      case .enhanceYourCalm: .resourceExhausted
+      case .inadequateSecurity: .permissionDenied
+      default: .internal
+      }
+    let message =
+      code == .connectError ? "connection lost" : "the server reset the call with \(code)"
+    return finish(RPCError(status, reason.map { "\(message): \($0)" } ?? message), reset: false)
+  }
+
+  /// Ends the call from this side.
+  mutating func finish(_ error: RPCError?, reset: Bool) -> Action {
+    guard !isFinished else { return .none }
+    isFinished = true
+    self.error = error
+    return .finish(reset: reset)
+  }
+
+  /// The next message for the reader: those that arrived before an error come before it.
+  mutating func next() throws(RPCError) -> NextMessage {
+    if let message = messages.take() { return .message(message) }
+    guard isFinished else { return .wait }
+    if let error { throw error }
+    return .end
+  }
+
+  /// The only message of a finished call.
+  mutating func single() throws(RPCError) -> ByteBuffer {
+    if let error { throw error }
+    guard messages.count < 2 else {
+      throw RPCError(.unimplemented, "the call has one response message and got more")
+    }
+    guard let message = messages.take() else {
+      throw RPCError(.unimplemented, "the call succeeded without its response message")
+    }
+    return message
+  }
+
+  mutating func takeReturnable() -> Int { messages.takeReturnable() }
+}

@@ -1,0 +1,77 @@
+import HTTP2
+import NIOCore
+
+/// One HTTP/2 connection of a subchannel, from the attempt to make it to its end.
+final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
+  private let subchannel: Subchannel
+  /// Held by the channel it works in.
+  private(set) weak var http2: HTTP2Connection?
+  private(set) var channel: (any Channel)?
+  private var isReady = false
+  private var introduction: Scheduled<Void>?
+  private var readySince = NIODeadline.distantPast
+
+  init(_ subchannel: Subchannel) {
+    self.subchannel = subchannel
+  }
+
+  /// How long it has been of use.
+  var age: Duration { .nanoseconds((NIODeadline.now() - readySince).nanoseconds) }
+
+  func makeHTTP2() -> HTTP2Connection {
+    let http2 = HTTP2Connection(
+      role: .client, configuration: subchannel.configuration.http2, delegate: self)
+    self.http2 = http2
+    return http2
+  }
+
+  func connected(_ channel: any Channel) {
+    self.channel = channel
+    let timeout = TimeAmount(subchannel.configuration.connectTimeout)
+    guard !isReady else { return }
+    introduction = channel.eventLoop.assumeIsolated().scheduleTask(in: timeout) {
+      if !self.isReady { channel.close(promise: nil) }
+    }
+  }
+
+  func accept(_ stream: HTTP2Stream) -> any HTTP2StreamDelegate {
+    preconditionFailure("nghttp2 lets no server open streams: push is off")
+  }
+
+  func inboundBatchEnded() {
+    EventLoopTaskExecutor.current(on: subchannel.eventLoop).runReady()
+  }
+
+  func settingsReceived() {
+    if isReady {
+      subchannel.streamClosed()
+    } else {
+      isReady = true
+      readySince = .now()
+      introduction?.cancel()
+      subchannel.ready(self)
+    }
+  }
+
+  func goAwayReceived() {
+    subchannel.retired(self)
+  }
+
+  func connectionClosed() {
+    if isReady {
+      subchannel.closed(self)
+    } else {
+      subchannel.failed(self, http2?.closeReason ?? "the server closed the connection")
+    }
+  }
+}
+
+extension RPCClient.Configuration {
+  var http2: HTTP2Configuration {
+    var limits = HTTP2Configuration()
+    limits.maxHeaderListBytes = maxHeaderListBytes
+    limits.streamWindowBytes = streamWindowBytes
+    limits.connectionWindowBytes = connectionWindowBytes
+    return limits
+  }
+}

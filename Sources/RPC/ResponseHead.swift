@@ -1,0 +1,58 @@
+import NIOCore
+
+/// One header list of a response, headers or trailers, read field by field.
+struct ResponseHead {
+  private(set) var httpStatus: Int?
+  private(set) var metadata = Metadata()
+  private var isGRPC = false
+  private var status: StatusCode?
+  private var message = ""
+  private var details: [UInt8]?
+
+  /// It ends the call: trailers, or headers and trailers in one ("Trailers-Only").
+  var hasStatus: Bool { status != nil }
+
+  mutating func receive(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+    switch name.count {
+    case 7 where name.equals(":status"):
+      httpStatus = Int(String(decoding: value, as: UTF8.self))
+    case 12 where name.equals("content-type"):
+      isGRPC = value.isGRPCContentType
+    case 11 where name.equals("grpc-status"):
+      // A number we do not know is an error all the same.
+      status = Int(String(decoding: value, as: UTF8.self)).flatMap(StatusCode.init) ?? .unknown
+    case 12 where name.equals("grpc-message"):
+      message = PercentCoding.decode(value)
+    case 23 where name.equals("grpc-status-details-bin"):
+      details = Base64.decode(value)
+    default:
+      metadata.receive(name: name, value: value)
+    }
+  }
+
+  /// Why these are not the headers of a gRPC response, if they are not (PROTOCOL-HTTP2.md,
+  /// "HTTP2 Status Code Mapping").
+  var refusal: RPCError? {
+    guard let httpStatus, httpStatus != 200 || !isGRPC, !hasStatus else { return nil }
+    let code: StatusCode =
+      switch httpStatus {
+      case 400: .internal
+      case 401: .unauthenticated
+      case 403: .permissionDenied
+      case 404: .unimplemented
+      case 429, 502, 503, 504: .unavailable
+      default: .unknown
+      }
+    return RPCError(
+      code, httpStatus == 200 ? "the answer is not gRPC" : "the server answered HTTP \(httpStatus)")
+  }
+
+  /// The error the call ends with; `nil` is OK.
+  var error: RPCError? {
+    guard let status else { return RPCError(.unknown, "the call ended without a status") }
+    guard status != .ok else { return nil }
+    var error = RPCError(status, message)
+    if let details { StatusDetails.decode(details, into: &error) }
+    return error
+  }
+}

@@ -1,0 +1,213 @@
+import NIOCore
+import Testing
+
+@testable import RPC
+
+@Suite("A unary call") struct UnaryCallTests {
+  @Test("brings back what the handler returns", arguments: [0, 1, 118, 16_384, 16_385, 1_000_000, 4_194_304])
+  func echo(size: Int) async throws {
+    let message = ByteBuffer(repeating: 7, count: size)
+    let response = try await withLoopback([.echo]) { client in
+      try await client.unary(path: "/test.Service/Echo", request: message)
+    }
+    #expect(response.message == message)
+  }
+
+  @Test("carries metadata both ways, text and binary")
+  func metadata() async throws {
+    let method = MethodDefinition.unary("Meta") { message, context in
+      context.setInitialMetadata("x-initial", context.metadata["x-text"] ?? "")
+      context.setTrailingMetadata("x-trailing-bin", context.metadata[binary: "x-bytes-bin"] ?? [])
+      return message
+    }
+    var metadata: Metadata = ["x-text": "hello"]
+    metadata.add("x-bytes-bin", [0, 255, 10])
+    let response = try await withLoopback([method]) { [metadata] client in
+      try await client.unary(path: "/test.Service/Meta", request: ByteBuffer(), metadata: metadata)
+    }
+    #expect(response.initialMetadata["x-initial"] == "hello")
+    #expect(response.trailingMetadata[binary: "x-trailing-bin"] == [0, 255, 10])
+  }
+
+  @Test("fails with the very error the handler threw")
+  func handlerError() async throws {
+    let thrown = RPCError(
+      .failedPrecondition, "no ☃ at 100% here\n", reason: "SNOWMAN_MELTED",
+      violations: [FieldViolation(field: "a.b[0]", code: "TOO_WARM", message: "keep it cold")],
+      details: ["temperature": "21", "unit": "°C"], retryAfter: .milliseconds(1500))
+    let method = MethodDefinition.unary("Fail") { _, _ in throw thrown }
+    let error = try await withLoopback([method]) { client in
+      await status { try await client.unary(path: "/test.Service/Fail", request: ByteBuffer()) }
+    }
+    #expect(error == thrown)
+  }
+
+  @Test("hides from the caller what the handler did not mean for it")
+  func unexpectedError() async throws {
+    struct Secret: Error { let password = "hunter2" }
+    let method = MethodDefinition.unary("Fail") { _, _ in throw Secret() }
+    let error = try await withLoopback([method]) { client in
+      await status { try await client.unary(path: "/test.Service/Fail", request: ByteBuffer()) }
+    }
+    #expect(error == RPCError(.unknown, "an unexpected error occurred"))
+  }
+
+  @Test(
+    "to a method that does not exist is UNIMPLEMENTED",
+    arguments: ["/test.Service/Nope", "/test.Nope/Echo", "/", "/test.Service/Ech", "/test.Service/Echo/"])
+  func unknownMethod(path: String) async throws {
+    let error = try await withLoopback([.echo]) { client in
+      await status { try await client.unary(path: path, request: ByteBuffer()) }
+    }
+    #expect(error == RPCError(.unimplemented, "unknown method \(path)"))
+  }
+
+  @Test("with a message over the server's limit is RESOURCE_EXHAUSTED")
+  func oversizeRequest() async throws {
+    let error = try await withLoopback([.echo], configure: { $0.maxMessageBytes = 1000 }) { client in
+      await status {
+        try await client.unary(path: "/test.Service/Echo", request: ByteBuffer(repeating: 0, count: 1001))
+      }
+    }
+    #expect(error?.code == .resourceExhausted)
+  }
+
+  @Test("with a message over the client's limit is RESOURCE_EXHAUSTED")
+  func oversizeResponse() async throws {
+    var configuration = RPCClient.Configuration()
+    configuration.maxMessageBytes = 1000
+    let error = try await withLoopback([.echo], client: configuration) { client in
+      await status {
+        try await client.unary(path: "/test.Service/Echo", request: ByteBuffer(repeating: 0, count: 1001))
+      }
+    }
+    #expect(error?.code == .resourceExhausted)
+  }
+
+  @Test("with headers over the limit is RESOURCE_EXHAUSTED, and the connection lives on")
+  func oversizeHeaders() async throws {
+    try await withLoopback([.echo]) { client in
+      let metadata: Metadata = ["x-long": String(repeating: "x", count: 9000)]
+      let error = await status {
+        try await client.unary(path: "/test.Service/Echo", request: ByteBuffer(), metadata: metadata)
+      }
+      #expect(error?.code == .resourceExhausted)
+      _ = try await client.unary(path: "/test.Service/Echo", request: ByteBuffer())
+    }
+  }
+
+  @Test("whose deadline passes fails, and its handler is cancelled")
+  func deadline() async throws {
+    let cancelled = Signal()
+    let method = MethodDefinition.unary("Wait") { message, context in
+      #expect(context.remaining.map { $0 <= .milliseconds(50) } == true)
+      do { try await untilCancelled() } catch {
+        await cancelled.raise()
+        throw error
+      }
+      return message
+    }
+    let error = try await withLoopback([method]) { client in
+      let error = await status {
+        try await client.unary(
+          path: "/test.Service/Wait", request: ByteBuffer(), deadline: .now() + .milliseconds(50))
+      }
+      await cancelled.wait()
+      return error
+    }
+    #expect(error?.code == .deadlineExceeded)
+  }
+
+  @Test("whose deadline has passed before it starts is not sent")
+  func deadlineBefore() async throws {
+    let error = try await withLoopback([.echo]) { client in
+      await status {
+        try await client.unary(
+          path: "/test.Service/Echo", request: ByteBuffer(), deadline: .now() - .seconds(1))
+      }
+    }
+    #expect(error?.code == .deadlineExceeded)
+  }
+
+  @Test("cancelled by its task is cancelled on the server")
+  func cancellation() async throws {
+    let started = Signal()
+    let cancelled = Signal()
+    let method = MethodDefinition.unary("Wait") { message, _ in
+      await started.raise()
+      do { try await untilCancelled() } catch {
+        await cancelled.raise()
+        throw error
+      }
+      return message
+    }
+    let error = try await withLoopback([method]) { client in
+      let call = Task { try await client.unary(path: "/test.Service/Wait", request: ByteBuffer()) }
+      await started.wait()
+      call.cancel()
+      let error = await status { try await call.value }
+      await cancelled.wait()
+      return error
+    }
+    #expect(error?.code == .cancelled)
+  }
+
+  @Test("is admitted before its handler runs")
+  func admission() async throws {
+    var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
+    configuration.shutdownGrace = .zero
+    let core = ServerCore(
+      methods: MethodTable([]), configuration: configuration,
+      admit: { _, method in throw RPCError(.permissionDenied, method.name) }, logger: .quiet)
+    let context = CallContext(
+      method: "/a/B", metadata: [:], deadline: nil, eventLoop: loops.server.any(), peer: nil)
+    #expect(throws: RPCError(.permissionDenied, "Echo")) { try core.admit(context, .echo) }
+  }
+
+  @Test("runs its handler on the connection's loop, also after it was suspended")
+  func executor() async throws {
+    let method = MethodDefinition.unary("Where") { message, context in
+      #expect(context.eventLoop.inEventLoop)
+      await Task.yield()
+      #expect(context.eventLoop.inEventLoop)
+      let elsewhere = Task.detached { 1 }
+      _ = await elsewhere.value
+      #expect(context.eventLoop.inEventLoop)
+      return message
+    }
+    _ = try await withLoopback([method]) { client in
+      try await client.unary(path: "/test.Service/Where", request: ByteBuffer())
+    }
+  }
+
+  @Test("waits for a stream when the peer allows no more, and all are answered")
+  func concurrencyLimit() async throws {
+    let running = Count()
+    let most = Count()
+    let method = MethodDefinition.unary("Busy") { message, _ in
+      let now = running.add(1)
+      if now > most.value { most.add(now - most.value) }
+      for _ in 0..<10 { await Task.yield() }
+      running.add(-1)
+      return message
+    }
+    try await withLoopback([method], configure: { $0.maxConcurrentStreams = 3 }) { client in
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for _ in 0..<100 {
+          group.addTask { _ = try await client.unary(path: "/test.Service/Busy", request: ByteBuffer()) }
+        }
+        try await group.waitForAll()
+      }
+    }
+    #expect(most.value <= 3)
+  }
+
+  @Test("works over a Unix socket")
+  func unixSocket() async throws {
+    let path = "/tmp/mainstreet-rpc-\(UInt64.random(in: 0 ... .max)).sock"
+    let response = try await withLoopback([.echo], configure: { $0.address = .unix(path: path) }) { client in
+      try await client.unary(path: "/test.Service/Echo", request: ByteBuffer(string: "hi"))
+    }
+    #expect(response.message == ByteBuffer(string: "hi"))
+  }
+}
