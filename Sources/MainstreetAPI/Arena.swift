@@ -15,6 +15,8 @@ struct Arena: ~Copyable {
   private static let stackBytes = 1024
   private static let firstChunkBytes = 4 << 10
   private static let largestChunkBytes = 256 << 10
+  /// protobuf-c multiplies counts of the wire by sizes; what comes out of that is no size.
+  private static let largestPieceBytes = 1 << 30
   private static let alignment = 16
 
   private var free: UnsafeMutableRawBufferPointer
@@ -46,7 +48,7 @@ struct Arena: ~Copyable {
 
   /// Memory for `size` bytes, aligned for anything; nil when the budget is spent.
   mutating func allocate(_ size: Int) -> UnsafeMutableRawPointer? {
-    guard size <= budgetBytes else { return nil }
+    guard size <= Self.largestPieceBytes else { return nil }
     let rounded = (size + Self.alignment - 1) & ~(Self.alignment - 1)
     if rounded > free.count {
       guard addChunk(atLeast: rounded) else { return nil }

@@ -35,7 +35,7 @@ struct WireBytes {
   private var count: Int { end - next }
 
   mutating func tag() throws(MessageDecodingError) -> Tag {
-    guard let tag = UInt32(exactly: try varint()) else {
+    guard let tag = UInt32(exactly: try shortVarint()) else {
       throw MessageDecodingError("field number is too large")
     }
     guard tag >> 3 > 0 else { throw MessageDecodingError("field number 0 is not allowed") }
@@ -59,6 +59,15 @@ struct WireBytes {
     return try longVarint()
   }
 
+  /// A varint of a tag or a length, for which protobuf-c reads no more than five bytes.
+  @inline(__always)
+  private mutating func shortVarint() throws(MessageDecodingError) -> UInt64 {
+    let start = next
+    let value = try varint()
+    guard next - start <= 5 else { throw MessageDecodingError("varint is longer than 32 bits") }
+    return value
+  }
+
   private mutating func longVarint() throws(MessageDecodingError) -> UInt64 {
     var value: UInt64 = 0
     for index in 0..<10 {
@@ -80,7 +89,7 @@ struct WireBytes {
   }
 
   mutating func lengthDelimited() throws(MessageDecodingError) -> WireBytes {
-    let length = try varint()
+    let length = try shortVarint()
     guard length <= UInt64(count) else { throw .truncated }
     let start = next
     next += Int(length)

@@ -3,32 +3,26 @@ internal import CProtobufC
 internal import RPC
 
 /// The one pass over the bytes of a peer before protobuf-c sees them. It refuses what protobuf-c would take and
-/// we would not: text that is not UTF-8 or holds NUL, deep nesting, more fields than it has room to note, a
-/// singular message sent again and again (merged in quadratic time); and it says what is wrong, where
-/// protobuf-c only says that something is.
+/// we would not: text that is not UTF-8 or holds NUL, more fields than it has room to note, a singular message sent in pieces (which it merges in quadratic time, and wrongly where the pieces hold
+/// scalars of proto3); and it says what is wrong, where protobuf-c only says that something is.
+///
+/// It recurses as deep as the schema nests, which the generator bounds, and never into unknown fields.
 struct WireValidator {
-  static let maxDepth = 32
   /// Fields of the whole message. protobuf-c notes 32 bytes about each.
   static let maxFields = 1 << 20
-  /// Second and further occurrences of singular messages in the whole message.
-  static let maxRepeats = 64
 
   private var fieldsLeft = maxFields
-  private var repeatsLeft = maxRepeats
 
   static func check(
     _ wire: UnsafeRawBufferPointer, as message: UnsafePointer<mainstreet_message>
   ) throws(MessageDecodingError) {
     var validator = WireValidator()
-    try validator.check(WireBytes(wire), as: message.pointee, depth: 1)
+    try validator.check(WireBytes(wire), as: message.pointee)
   }
 
   private mutating func check(
-    _ bytes: WireBytes, as message: mainstreet_message, depth: Int
+    _ bytes: WireBytes, as message: mainstreet_message
   ) throws(MessageDecodingError) {
-    guard depth <= Self.maxDepth else {
-      throw MessageDecodingError("messages nest deeper than \(Self.maxDepth)")
-    }
     var rest = bytes
     // Fields mostly come in the order of their numbers, so the search goes on where it last ended.
     var index = 0
@@ -46,7 +40,7 @@ struct WireValidator {
       do {
         let isRepeat = seen & (1 << UInt64(found)) != 0
         seen |= 1 << UInt64(found)
-        try check(field, tag, isRepeat: isRepeat, &rest, depth: depth)
+        try check(field, tag, isRepeat: isRepeat, &rest)
       } catch {
         throw error.inside(message.name(ofField: found))
       }
@@ -54,7 +48,7 @@ struct WireValidator {
   }
 
   private mutating func check(
-    _ field: mainstreet_field, _ tag: WireBytes.Tag, isRepeat: Bool, _ rest: inout WireBytes, depth: Int
+    _ field: mainstreet_field, _ tag: WireBytes.Tag, isRepeat: Bool, _ rest: inout WireBytes
   ) throws(MessageDecodingError) {
     let kind = Int(field.kind)
     if kind < MAINSTREET_STRING && tag.type == .lengthDelimited && field.repeated {
@@ -67,11 +61,8 @@ struct WireValidator {
     case (MAINSTREET_BYTES, .lengthDelimited): _ = try rest.lengthDelimited()
     case (MAINSTREET_STRING, .lengthDelimited): try rest.lengthDelimited().checkText()
     case (MAINSTREET_MESSAGE, .lengthDelimited):
-      if isRepeat && !field.repeated {
-        repeatsLeft -= 1
-        guard repeatsLeft >= 0 else { throw MessageDecodingError("occurs too often") }
-      }
-      try check(rest.lengthDelimited(), as: field.message.pointee, depth: depth + 1)
+      guard !isRepeat || field.repeated else { throw MessageDecodingError("occurs twice") }
+      try check(rest.lengthDelimited(), as: field.message.pointee)
     default:
       throw MessageDecodingError("has wire type \(tag.type.rawValue), which its type does not")
     }

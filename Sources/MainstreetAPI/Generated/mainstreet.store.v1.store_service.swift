@@ -665,9 +665,12 @@ extension SetBusinessHoursRequest {
 
   package func validate(into violations: inout [FieldViolation]) {
     violations.add("store_id", Self.storeIdRules.check(storeId))
-    violations.add("hours", Self.hoursRules.check(count: hours.count))
-    for (index, element) in hours.enumerated() {
-      violations.add("hours[\(index)]", in: element)
+    if let violation = Self.hoursRules.check(count: hours.count) {
+      violations.add("hours", violation)
+    } else {
+      for (index, element) in hours.enumerated() {
+        violations.add("hours[\(index)]", in: element)
+      }
     }
   }
 }
@@ -964,9 +967,12 @@ extension RecordPollsRequest {
   private static let pollsRules = RepeatedRules(size: SizeRules(minimum: 1, maximum: 10000))
 
   package func validate(into violations: inout [FieldViolation]) {
-    violations.add("polls", Self.pollsRules.check(count: polls.count))
-    for (index, element) in polls.enumerated() {
-      violations.add("polls[\(index)]", in: element)
+    if let violation = Self.pollsRules.check(count: polls.count) {
+      violations.add("polls", violation)
+    } else {
+      for (index, element) in polls.enumerated() {
+        violations.add("polls[\(index)]", in: element)
+      }
     }
   }
 }
@@ -1064,9 +1070,12 @@ extension TriggerReportRequest {
     if let asOf {
       violations.add("as_of", in: asOf)
     }
-    violations.add("store_ids", Self.storeIdsRules.check(count: storeIds.count))
-    for (index, element) in storeIds.enumerated() {
-      violations.add("store_ids[\(index)]", Self.storeIdsItemRules.check(element))
+    if let violation = Self.storeIdsRules.check(count: storeIds.count) {
+      violations.add("store_ids", violation)
+    } else {
+      for (index, element) in storeIds.enumerated() {
+        violations.add("store_ids[\(index)]", Self.storeIdsItemRules.check(element))
+      }
     }
     violations.add("policy", Self.policyRules.check(isDefined: policy.jsonName != nil))
   }

@@ -1,13 +1,17 @@
 /// 8-4-4-4-12 hexadecimal digits in either case.
 func isUUID(_ value: String) -> Bool {
   guard value.utf8.count == 36 else { return false }
-  for (index, byte) in value.utf8.enumerated() {
+  return value.utf8.withContiguousStorageIfAvailable(isUUID)
+    ?? Array(value.utf8).withUnsafeBufferPointer(isUUID)
+}
+
+private func isUUID(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+  bytes.indices.allSatisfy { index in
     switch index {
-    case 8, 13, 18, 23: guard byte == UInt8(ascii: "-") else { return false }
-    default: guard byte.isHexDigit else { return false }
+    case 8, 13, 18, 23: bytes[index] == UInt8(ascii: "-")
+    default: bytes[index].isHexDigit
     }
   }
-  return true
 }
 
 /// `+`, a digit from 1, and 6 to 14 digits more.

@@ -5,6 +5,9 @@ extension Contract {
   /// The wire validator remembers in one word which fields it has seen.
   private static let maxFields = 64
 
+  /// How deep messages may nest; the wire validator and protobuf-c recurse with them.
+  private static let maxDepth = 32
+
   func refuseWhatIsNotSupported() throws(SchemaError) {
     for message in messages { try check(message) }
     for file in files {
@@ -68,18 +71,19 @@ extension Contract {
     }
   }
 
-  /// A message within itself could nest without end, and protobuf-c recurses with it.
+  /// A message within itself could nest without end.
   private func refuseRecursion() throws(SchemaError) {
-    var done: Set<String> = []
     func visit(_ name: String, _ path: [String]) throws(SchemaError) {
       guard !path.contains(name) else {
         throw SchemaError("\(name) contains itself: recursion is not supported")
       }
-      guard !done.contains(name), let message = set.message(name) else { return }
+      guard path.count < Self.maxDepth else {
+        throw SchemaError("\(path[0]) nests deeper than \(Self.maxDepth)")
+      }
+      guard let message = set.message(name) else { return }
       for field in message.fields {
         if case .message(let inner) = field.kind { try visit(inner, path + [name]) }
       }
-      done.insert(name)
     }
     for message in messages { try visit(message.fullName, []) }
   }

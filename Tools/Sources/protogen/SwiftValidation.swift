@@ -157,17 +157,24 @@ struct SwiftValidation {
     _ field: SwiftField, path: String, isRequired: Bool, required: String, to writer: inout SourceWriter
   ) {
     if isRequired { branch(writer: &writer, "if \(field.name).isEmpty {", required, otherwise: nil) }
-    if case .repeated(let rules) = field.descriptor.rules?.value {
-      writer.line("violations.add(\(path), Self.\(constantName(field)).check(count: \(field.name).count))")
-      if rules.isUnique {
-        branch(
-          writer: &writer, "if Set(\(field.name)).count < \(field.name).count {",
-          "violations.add(\(path), RepeatedRules.duplicateItem)", otherwise: nil)
-      }
-    }
     let elementPath = "\"\(field.descriptor.name)[\\(index)]\""
-    guard let rule = valueCheck(field, path: elementPath, value: "element") else { return }
-    writer.block("for (index, element) in \(field.name).enumerated() {") { $0.line(rule) }
+    let elementRule = valueCheck(field, path: elementPath, value: "element")
+    func checkElements(_ writer: inout SourceWriter) {
+      guard let elementRule else { return }
+      writer.block("for (index, element) in \(field.name).enumerated() {") { $0.line(elementRule) }
+    }
+    guard case .repeated(let rules) = field.descriptor.rules?.value else { return checkElements(&writer) }
+    let size = "Self.\(constantName(field)).check(count: \(field.name).count)"
+    if rules.isUnique {
+      branch(
+        writer: &writer, "if Set(\(field.name)).count < \(field.name).count {",
+        "violations.add(\(path), RepeatedRules.duplicateItem)", otherwise: nil)
+    }
+    guard elementRule != nil else { return writer.line("violations.add(\(path), \(size))") }
+    // A list that is too long is not looked into.
+    writer.line("if let violation = \(size) {")
+    writer.indented("violations.add(\(path), violation)")
+    writer.block("} else {") { checkElements(&$0) }
   }
 
   private func branch(writer: inout SourceWriter, _ condition: String, _ then: String, otherwise: String?) {
