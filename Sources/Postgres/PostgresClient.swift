@@ -36,14 +36,14 @@ package final class PostgresClient: Service {
   package func execute<S: Statement>(
     _ statement: S, tenant: UUID?, deadline: NIODeadline? = nil
   ) async throws -> [S.Row] {
-    try await perform([Step(statement)], tenant, deadline)[0].rows(of: S.self)
+    try await perform(Step(statement), tenant, deadline).rows(of: S.self)
   }
 
   /// Like `execute`, for a statement that returns at most one row.
   package func executeOne<S: Statement>(
     _ statement: S, tenant: UUID?, deadline: NIODeadline? = nil
   ) async throws -> S.Row? {
-    try await perform([Step(statement)], tenant, deadline)[0].onlyRow(of: S.self)
+    try await perform(Step(statement), tenant, deadline).onlyRow(of: S.self)
   }
 
   /// Like `execute`, and returns how many rows were inserted, updated or deleted.
@@ -51,7 +51,7 @@ package final class PostgresClient: Service {
   package func executeCount(
     _ statement: some Statement, tenant: UUID?, deadline: NIODeadline? = nil
   ) async throws -> Int {
-    try await perform([Step(statement)], tenant, deadline)[0].affectedRows
+    try await perform(Step(statement), tenant, deadline).affectedRows
   }
 
   /// Runs several statements in one transaction and one round trip; all of them or none take effect.
@@ -60,7 +60,7 @@ package final class PostgresClient: Service {
   ) async throws -> (repeat [(each S).Row]) {
     var steps: [Step] = []
     for statement in repeat each statements { steps.append(Step(statement)) }
-    var results = try await perform(steps, tenant, deadline)[...]
+    var results = try await perform(steps, tenant, deadline)
     return (repeat try results.removeFirst().rows(of: (each S).self))
   }
 
@@ -69,13 +69,19 @@ package final class PostgresClient: Service {
     _ = try await execute(Ping(), tenant: nil)
   }
 
+  private func perform(_ step: Step, _ tenant: UUID?, _ deadline: NIODeadline?) async throws
+    -> StatementResult
+  {
+    var results = try await perform([step], tenant, deadline)
+    return results.removeFirst()
+  }
+
   private func perform(
     _ steps: [Step], _ tenant: UUID?, _ deadline: NIODeadline?
   ) async throws -> ArraySlice<StatementResult> {
     let preamble = tenant.map { [Step(SetTenant(tenant: $0))] } ?? []
     let request = Request(preamble + steps, deadline: deadline)
-    let results = try await request.wait(submit: { loop.submit(.request(request)) })
-    return results[preamble.count...]
+    return try await request.wait(submit: { loop.submit(.request(request)) }).dropFirst(preamble.count)
   }
 }
 

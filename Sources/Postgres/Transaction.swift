@@ -94,28 +94,28 @@ package final class Transaction: Sendable {
   }
 
   package func execute<S: Statement>(_ statement: S) async throws -> [S.Row] {
-    try await perform([Step(statement)])[0].rows(of: S.self)
+    try await perform(Step(statement)).rows(of: S.self)
   }
 
   package func executeOne<S: Statement>(_ statement: S) async throws -> S.Row? {
-    try await perform([Step(statement)])[0].onlyRow(of: S.self)
+    try await perform(Step(statement)).onlyRow(of: S.self)
   }
 
   /// Returns how many rows were inserted, updated or deleted.
   @discardableResult
   package func executeCount(_ statement: some Statement) async throws -> Int {
-    try await perform([Step(statement)])[0].affectedRows
+    try await perform(Step(statement)).affectedRows
   }
 
   /// Runs SQL without parameters or rows, such as `CREATE TEMPORARY TABLE`. One statement.
   @discardableResult
   package func execute(sql: String, name: String = "SQL") async throws -> Int {
-    try await perform([Step(unprepared: sql, name: name)])[0].affectedRows
+    try await perform(Step(unprepared: sql, name: name)).affectedRows
   }
 
   /// Like `execute`, with other SQL than the statement's own.
   func execute<S: Statement>(_ statement: S, sql: String) async throws -> [S.Row] {
-    try await perform([Step(statement, unprepared: sql)])[0].rows(of: S.self)
+    try await perform(Step(statement, unprepared: sql)).rows(of: S.self)
   }
 
   /// Runs several statements separated by semicolons, as a migration has them.
@@ -158,6 +158,11 @@ package final class Transaction: Sendable {
     _ = try? await lease.perform(rollback, isCancellable: false)
   }
 
+  private func perform(_ step: Step) async throws -> StatementResult {
+    var results = try await perform([step])
+    return results.removeFirst()
+  }
+
   private func perform(_ steps: [Step]) async throws -> ArraySlice<StatementResult> {
     let opening = state.withLock { state in
       defer { (state.opening, state.isOpen) = ([], true) }
@@ -165,7 +170,7 @@ package final class Transaction: Sendable {
     }
     let request = Request(opening + steps, deadline: expiry, isLeased: true)
     let results = try await noting { try await lease.perform(request) }
-    return results[opening.count...]
+    return results.dropFirst(opening.count)
   }
 
   /// Remembers a conflict even if `body` throws something of its own because of it.

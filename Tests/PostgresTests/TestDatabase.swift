@@ -38,6 +38,7 @@ struct TestDatabase {
   }
 
   /// A fresh database with a client of it.
+  @discardableResult
   static func withClient<Result>(
     setup: String = "", _ configure: (inout PostgresClient.Configuration) -> Void = { _ in },
     _ body: (PostgresClient) async throws -> Result
