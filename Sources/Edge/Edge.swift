@@ -1,4 +1,24 @@
+import ArgumentParser
+import ServiceKit
+
+/// The public face of the platform: JSON over HTTP/1.1 in, RPCs to the services behind, and back.
 @main
-struct Edge {
-  static func main() async throws {}
+struct Edge: ServiceProgram {
+  static func main() async { await ServiceCommand<Edge>.main() }
+
+  static let name = "edge"
+  static let summary = "Serves the platform's JSON API and calls the services behind it."
+  static let listeners = ["http"]
+
+  static let settings = [
+    Setting("listen", default: "127.0.0.1:8080", help: "Where HTTP is served: host:port or unix:/path."),
+    Setting("store.target", help: "Where StoreSvc is: host:port or unix:/path."),
+    Setting(
+      "development.principal",
+      help: "Whom every request acts for, as v0;tenant=<uuid>;subject=<text>;roles=<role>,<role>."),
+    Setting(
+      "development.api.key", optional: true, secret: true,
+      help: "The X-API-Key that is accepted; requests may also come without one."),
+    Setting("max.connections", default: "10000", help: "Client connections open at once."),
+  ]
 }

@@ -1,0 +1,229 @@
+import Logging
+import NIOCore
+import NIOHTTP1
+import RPC
+import Schema
+
+/// Between HTTP and RPC: finds a request's route, makes its call, and makes the outcome an answer.
+struct Gateway: Sendable {
+  struct Limits: Sendable {
+    var jsonBytes = 1 << 20
+    var ingestBytes = 16 << 20
+    var uploadBytes = 1 << 30
+    var unaryDeadline: TimeAmount = .seconds(30)
+    var uploadDeadline: TimeAmount = .hours(1)
+    var downloadDeadline: TimeAmount = .minutes(10)
+  }
+
+  let routes: RouteTrie
+  let credentials: Credentials
+  var limits = Limits()
+  let logger: Logger
+
+  /// Decides from the head alone how a request is answered.
+  func receive(_ head: HTTPRequestHead) -> Reception {
+    let requestID = RequestID.of(head.headers)
+    do throws(Problem) {
+      let call = try admit(head, requestID)
+      return Reception(
+        plan: plan(call), requestID: requestID, route: call.route.template, tenant: credentials.tenant)
+    } catch {
+      let response = error.response(to: (head.method.rawValue, path(of: head)), requestID: requestID)
+      return Reception(plan: .answered(response), requestID: requestID)
+    }
+  }
+
+  /// A refusal of the HTTP layer, as a problem like any other.
+  func refuse(_ refusal: HTTPRefusal) -> Reception {
+    let requestID = refusal.requestID ?? refusal.head.map { RequestID.of($0.headers) } ?? RequestID.make()
+    let target = (refusal.head?.method.rawValue ?? "", refusal.head.map(path) ?? "")
+    let problem = Problem(refusal.status, refusal.code, refusal.detail)
+    return Reception(
+      plan: .answered(problem.response(to: target, requestID: requestID)), requestID: requestID)
+  }
+
+  // MARK: Admission
+
+  private func admit(_ head: HTTPRequestHead, _ requestID: String) throws(Problem) -> Call {
+    guard let target = RequestTarget(head.uri) else { throw Self.routeNotFound }
+    let route: Route
+    let variables: [String]
+    switch routes.match(method: head.method.rawValue, path: target.path) {
+    case .found(let found, let values): (route, variables) = (found, values)
+    case .notFound: throw Self.routeNotFound
+    case .malformed(let reason): throw Problem(400, "MALFORMED_PATH", reason)
+    case .wrongMethod(let allowed):
+      let list = allowed.joined(separator: ", ")
+      var problem = Problem(
+        405, "METHOD_NOT_ALLOWED", "\(head.method.rawValue) is not among this route's methods: \(list).")
+      problem.headers = [("Allow", list)]
+      throw problem
+    }
+    guard credentials.accept(head.headers) else {
+      throw Problem(401, "UNAUTHENTICATED", "The API key is not valid.")
+    }
+    try checkContent(of: head, for: route)
+    var metadata: Metadata = ["mainstreet-principal": credentials.principal, "x-request-id": requestID]
+    if let trace = head.headers.first(name: "traceparent"), trace.utf8.count == 55 {
+      metadata["traceparent"] = trace
+    }
+    return Call(
+      route: route, variables: variables, target: target, head: head, requestID: requestID, metadata: metadata
+    )
+  }
+
+  /// A raw body is the service's business; any other is JSON, as it is.
+  private func checkContent(of head: HTTPRequestHead, for route: Route) throws(Problem) {
+    if case .raw = route.body { return }
+    if let encoding = head.headers.first(name: "content-encoding"), encoding.lowercased() != "identity" {
+      throw Problem(415, "UNSUPPORTED_CONTENT_ENCODING", "JSON bodies are taken uncompressed here.")
+    }
+    guard let type = head.headers.first(name: "content-type") else { return }
+    let media = type.prefix { $0 != ";" }.lowercased().filter { $0 != " " && $0 != "\t" }
+    guard media == "application/json" || media.hasPrefix("application/") && media.hasSuffix("+json") else {
+      throw Problem(415, "UNSUPPORTED_MEDIA_TYPE", "This route takes application/json, not \(media).")
+    }
+  }
+
+  private static let routeNotFound = Problem(404, "ROUTE_NOT_FOUND", "There is no such route.")
+
+  private func path(of head: HTTPRequestHead) -> String {
+    RequestTarget(head.uri).map { String($0.path) } ?? head.uri
+  }
+
+  private func plan(_ call: Call) -> Reception.Plan {
+    if case .raw = call.route.body {
+      return .streamed(maxBytes: limits.uploadBytes) { body, responder in
+        await answer(call, responder) { try await upload(call, body, responder) }
+      }
+    }
+    let maxBytes = call.route.rateClass == .ingest ? limits.ingestBytes : limits.jsonBytes
+    return .collected(maxBytes: maxBytes) { body, responder in
+      await answer(call, responder) {
+        if case .raw = call.route.answer {
+          try await download(call, body, responder)
+        } else {
+          try await unary(call, body, responder)
+        }
+      }
+    }
+  }
+
+  // MARK: Calls
+
+  private func unary(_ call: Call, _ body: ByteBuffer, _ responder: HTTPResponder) async throws {
+    let answer = try await call.route.client.unary(
+      path: call.route.rpcPath, request: try call.requestMessage(body), metadata: call.metadata,
+      deadline: .now() + limits.unaryDeadline)
+    await responder.respond(try response(answer.message, metadata: answer.initialMetadata, of: call))
+  }
+
+  /// Passes the body on as it comes. The RPC's window and the socket's reads are tied together by `body.next`
+  /// and `writer.write`: neither gets ahead of the other by more than a buffer.
+  private func upload(_ call: Call, _ body: HTTPRequestBody, _ responder: HTTPResponder) async throws {
+    let contentType = call.head.headers.first(name: "content-type") ?? "application/octet-stream"
+    let answer = try await call.route.client.stream(
+      path: call.route.rpcPath, metadata: call.metadata, deadline: .now() + limits.uploadDeadline
+    ) { writer in
+      var piece = RawBody(contentType: contentType, data: try await body.next() ?? ByteBuffer())
+      try await writer.write(piece.encoded())
+      piece.contentType = ""
+      while let data = try await body.next() {
+        piece.data = data
+        try await writer.write(piece.encoded())
+      }
+    } responses: { stream in
+      var message: ByteBuffer?
+      for try await next in stream { message = next }
+      return (message: message, metadata: try await stream.initialMetadata)
+    }
+    guard let message = answer.message else { throw MalformedMessage(reason: "no response message") }
+    await responder.respond(try response(message, metadata: answer.metadata, of: call))
+  }
+
+  /// Passes the answer on as it comes. Its first message decides status and type.
+  private func download(_ call: Call, _ body: ByteBuffer, _ responder: HTTPResponder) async throws {
+    let request = try call.requestMessage(body)
+    try await call.route.client.stream(
+      path: call.route.rpcPath, metadata: call.metadata, deadline: .now() + limits.downloadDeadline
+    ) { writer in
+      try await writer.write(request)
+    } responses: { stream in
+      var hasStarted = false
+      for try await message in stream {
+        let piece = try RawBody(decoding: message)
+        if !hasStarted {
+          hasStarted = true
+          let type = piece.contentType.isEmpty ? "application/octet-stream" : piece.contentType
+          await responder.start(head(try await stream.initialMetadata, of: call, contentType: type))
+        }
+        if call.head.method == .HEAD { break }
+        try await responder.write(piece.data)
+      }
+      if !hasStarted { await responder.start(HTTPResponseHead(status: 204)) }
+      await responder.end()
+    }
+  }
+
+  private func response(_ message: ByteBuffer, metadata: Metadata, of call: Call) throws -> HTTPResponse {
+    let field: Int?
+    switch call.route.answer {
+    case .nothing, .raw: return HTTPResponse(HTTPResponseHead(status: 204))
+    case .message: field = nil
+    case .field(let index): field = index
+    }
+    var out = ByteBuffer()
+    out.reserveCapacity(message.readableBytes * 2 + 64)
+    let body = try WireToJSON.transcode(message, as: call.route.response, field: field, into: out)
+    return HTTPResponse(head(metadata, of: call, contentType: "application/json"), body: body)
+  }
+
+  /// The two things about an answer's head that a service may say.
+  private func head(_ metadata: Metadata, of call: Call, contentType: String) -> HTTPResponseHead {
+    let status = metadata["http-status"].flatMap { Int($0) }.flatMap { (200...299).contains($0) ? $0 : nil }
+    var head = HTTPResponseHead(status: status ?? call.route.successStatus, contentType: contentType)
+    if let disposition = metadata["http-content-disposition"] {
+      head.headers.append(("Content-Disposition", disposition))
+    }
+    return head
+  }
+
+  // MARK: Failures
+
+  private func answer(
+    _ call: Call, _ responder: HTTPResponder, _ body: () async throws -> Void
+  ) async {
+    do {
+      try await body()
+    } catch {
+      let problem = problem(error, call)
+      let target = (call.head.method.rawValue, String(call.target.path))
+      await responder.fail(problem.response(to: target, requestID: call.requestID))
+    }
+  }
+
+  private func problem(_ error: any Error, _ call: Call) -> Problem {
+    switch error {
+    case let problem as Problem:
+      return problem
+    case let error as RPCError:
+      let problem = Problem(error, route: call.route)
+      if problem.status >= 500 { log("the service failed", error, call) }
+      return problem
+    case is ClientDisconnected, is CancellationError, is BodyTooLarge, is BodyTimeout:
+      // The connection has answered already, or there is nobody left to answer.
+      return Problem(499, "CANCELLED", "The client went away.")
+    default:
+      log("the call failed", error, call)
+      return Problem(500, "INTERNAL", "Something went wrong here. The request id finds it in our logs.")
+    }
+  }
+
+  private func log(_ message: Logger.Message, _ error: any Error, _ call: Call) {
+    logger.warning(
+      message,
+      metadata: [
+        "request_id": "\(call.requestID)", "rpc": "\(call.route.rpcPath)", "error": "\(error)",
+      ])
+  }
+}

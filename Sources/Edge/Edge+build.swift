@@ -1,0 +1,35 @@
+import Logging
+import MainstreetAPI
+import RPC
+import Schema
+import ServiceKit
+import ServiceLifecycle
+
+// The only place where the Edge is wired.
+extension Edge {
+  static func build(_ context: ServiceContext) async throws -> [any Service] {
+    let settings = context.settings
+    let store = RPCClient(
+      target: try settings.address("store.target"), eventLoopGroup: context.eventLoopGroup,
+      logger: context.logger)
+    let routes = try RouteTable(
+      schema: DescriptorSet(serialized: descriptorSet),
+      clients: ["mainstreet.store.v1.StoreService": store])
+    let credentials = try Credentials(
+      developmentPrincipal: settings.string("development.principal"),
+      apiKey: settings.optional("development.api.key"))
+    context.logger.warning(
+      "every request acts as the development principal", metadata: ["tenant": "\(credentials.tenant)"])
+    let gateway = Gateway(routes: routes.trie, credentials: credentials, logger: context.logger)
+    var limits = HTTPLimits()
+    limits.connections = try settings.int("max.connections", in: 1...1_000_000)
+    let accessLog = AccessLog(logger: context.logger)
+    let server = HTTPServer(
+      address: try settings.address("listen").socketAddress(), group: context.eventLoopGroup,
+      configuration: HTTPConnection.Configuration(
+        limits: limits, receive: gateway.receive, refuse: gateway.refuse, log: accessLog.record),
+      logger: context.logger,
+      onListening: { context.readiness.announce("http", at: $0) })
+    return [store, server]
+  }
+}

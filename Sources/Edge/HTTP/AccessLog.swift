@@ -1,0 +1,23 @@
+import Logging
+import NIOCore
+import NIOHTTP1
+
+/// One line per request. The route stands there as its template, so that lines can be grouped by it.
+struct AccessLog: Sendable {
+  let logger: Logger
+
+  func record(_ exchange: HTTPExchange, end: NIODeadline) {
+    guard logger.logLevel <= .info else { return }
+    var metadata: Logger.Metadata = [
+      "method": .string(exchange.head.method.rawValue),
+      "status": .stringConvertible(exchange.status),
+      "bytes_in": .stringConvertible(exchange.bytesIn),
+      "bytes_out": .stringConvertible(exchange.bytesOut),
+      "duration_us": .stringConvertible((end - exchange.start).nanoseconds / 1_000),
+      "request_id": .string(exchange.reception.requestID),
+    ]
+    if let route = exchange.reception.route { metadata["route"] = .string(route) }
+    if let tenant = exchange.reception.tenant { metadata["tenant"] = .string(tenant) }
+    logger.info("request", metadata: metadata)
+  }
+}
