@@ -114,6 +114,7 @@ let package = Package(
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
+      resources: [.embedInCode("Migrations/0001_stores_hours_polls_reports.sql")],
       swiftSettings: house),
     .executableTarget(
       name: "Edge",
