@@ -21,11 +21,11 @@ struct EngineTests {
     let windows = ReportWindows(asOf: world.asOf)
     var openHours = OpenHours(windows: windows) { try TimeZoneRules.installed($0) }
     for (store, uptime) in zip(world.stores, try world.engineUptimes()) {
-      let spans = try openHours.spans(zone: world.zone, schedule: store.schedule)
+      let ranges = try openHours.ranges(zone: world.zone, schedule: store.schedule)
       var open = WindowTotals()
-      for span in spans { open.add(span, in: windows) }
+      for range in ranges { open.add(range, in: windows) }
       #expect(uptime.up + uptime.down + uptime.unknown == open)
-      #expect(zip(spans, spans.dropFirst()).allSatisfy { $0.end < $1.start })
+      #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.end < $1.start })
       #expect(
         store.polls.contains { $0.at <= world.asOf }
           ? uptime.unknown == WindowTotals() : uptime.up == WindowTotals())
@@ -41,8 +41,8 @@ struct EngineTests {
     let nineToTwelve = try #require(OpenInterval(weekday: 0, start: 9 * 3600, end: 12 * 3600))
     let windows = ReportWindows(asOf: instant(18, 0))
     var openHours = OpenHours(windows: windows) { _ in TimeZoneRules(fixedOffset: 0) }
-    let spans = try openHours.spans(zone: "Etc/UTC", schedule: WeeklySchedule([nineToTwelve]))
-    var tally = StepTally(open: spans, windows: windows)
+    let ranges = try openHours.ranges(zone: "Etc/UTC", schedule: WeeklySchedule([nineToTwelve]))
+    var tally = StepTally(open: ranges, windows: windows)
     tally.poll(at: instant(10, 14), isActive: true)
     tally.poll(at: instant(11, 15), isActive: false)
     let uptime = tally.finish()
@@ -54,7 +54,7 @@ struct EngineTests {
   @Test("A poll at asOf counts and one after it does not")
   func polledAtAsOf() {
     let windows = ReportWindows(asOf: Instant(seconds: 1_000_000))
-    let always = [Span(start: windows.weekStart, end: windows.asOf)]
+    let always = [TimeRange(start: windows.weekStart, end: windows.asOf)]
     var atAsOf = StepTally(open: always, windows: windows)
     atAsOf.poll(at: windows.asOf, isActive: true)
     #expect(atAsOf.finish().up.hour == 3_600_000_000)

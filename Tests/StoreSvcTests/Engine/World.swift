@@ -109,7 +109,8 @@ extension World {
     let windows = ReportWindows(asOf: asOf)
     var openHours = OpenHours(windows: windows) { try TimeZoneRules.installed($0) }
     return try stores.map { store in
-      var tally = StepTally(open: try openHours.spans(zone: zone, schedule: store.schedule), windows: windows)
+      var tally = StepTally(
+        open: try openHours.ranges(zone: zone, schedule: store.schedule), windows: windows)
       for poll in store.settledPolls { tally.poll(at: poll.at, isActive: poll.isActive) }
       return tally.finish()
     }

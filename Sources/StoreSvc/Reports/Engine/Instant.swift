@@ -14,8 +14,8 @@ struct Instant: Hashable, Comparable, Sendable {
   var secondsRoundedDown: Int64 { microseconds.flooredDivision(by: 1_000_000) }
 }
 
-/// A stretch of time that holds its start and not its end.
-struct Span: Hashable, Sendable {
+/// A stretch of time: it holds its start and not its end.
+struct TimeRange: Hashable, Sendable {
   var start: Instant
   var end: Instant
 

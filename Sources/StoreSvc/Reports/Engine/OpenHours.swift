@@ -1,8 +1,8 @@
-/// Turns weekly schedules into the spans of real time a store was open during a report's week, each
+/// Turns weekly schedules into the ranges of real time a store was open during a report's week, each
 /// (zone, schedule) once.
 struct OpenHours {
   private let windows: ReportWindows
-  private var spansBySchedule: [Key: [Span]] = [:]
+  private var rangesBySchedule: [Key: [TimeRange]] = [:]
   private var clocks: [String: LocalClock] = [:]
   private let rules: (String) throws -> TimeZoneRules
 
@@ -18,21 +18,21 @@ struct OpenHours {
   }
 
   /// Ascending, disjoint, not touching, inside the week.
-  mutating func spans(zone: String, schedule: WeeklySchedule) throws -> [Span] {
-    if schedule.isAlwaysOpen { return [Span(start: windows.weekStart, end: windows.asOf)] }
+  mutating func ranges(zone: String, schedule: WeeklySchedule) throws -> [TimeRange] {
+    if schedule.isAlwaysOpen { return [TimeRange(start: windows.weekStart, end: windows.asOf)] }
     let key = Key(zone: zone, schedule: schedule)
-    if let known = spansBySchedule[key] { return known }
+    if let known = rangesBySchedule[key] { return known }
     var clock = try clocks[zone] ?? LocalClock(rules: rules(zone), windows: windows)
-    let spans = Self.spans(of: schedule, clock: &clock, windows: windows)
+    let ranges = Self.ranges(of: schedule, clock: &clock, windows: windows)
     clocks[zone] = clock
-    spansBySchedule[key] = spans
-    return spans
+    rangesBySchedule[key] = ranges
+    return ranges
   }
 
-  static func spans(
+  static func ranges(
     of schedule: WeeklySchedule, clock: inout LocalClock, windows: ReportWindows
-  ) -> [Span] {
-    var spans: [Span] = []
+  ) -> [TimeRange] {
+    var ranges: [TimeRange] = []
     var date = clock.firstDate
     while date <= clock.lastDate {
       let weekday = date.weekday
@@ -42,21 +42,21 @@ struct OpenHours {
         let start = max(opens, windows.weekStart)
         let end = min(closes, windows.asOf)
         // The gap in spring can swallow an interval, even turn it around.
-        if start < end { spans.append(Span(start: start, end: end)) }
+        if start < end { ranges.append(TimeRange(start: start, end: end)) }
       }
       date = date + 1
     }
-    return merged(spans)
+    return merged(ranges)
   }
 
-  /// Joins spans that overlap or touch, so that no moment is counted twice.
-  private static func merged(_ spans: [Span]) -> [Span] {
-    var result: [Span] = []
-    for span in spans.sorted(by: { $0.start < $1.start }) {
-      if let last = result.last, span.start <= last.end {
-        result[result.count - 1].end = max(last.end, span.end)
+  /// Joins ranges that overlap or touch, so that no moment is counted twice.
+  private static func merged(_ ranges: [TimeRange]) -> [TimeRange] {
+    var result: [TimeRange] = []
+    for range in ranges.sorted(by: { $0.start < $1.start }) {
+      if let last = result.last, range.start <= last.end {
+        result[result.count - 1].end = max(last.end, range.end)
       } else {
-        result.append(span)
+        result.append(range)
       }
     }
     return result

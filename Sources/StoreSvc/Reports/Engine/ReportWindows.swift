@@ -20,11 +20,11 @@ struct WindowTotals: Hashable, Sendable {
   var day: Int64 = 0
   var week: Int64 = 0
 
-  /// Adds a span that lies inside the week.
-  mutating func add(_ span: Span, in windows: ReportWindows) {
-    week += span.microseconds
-    if span.end > windows.dayStart { day += span.end - max(span.start, windows.dayStart) }
-    if span.end > windows.hourStart { hour += span.end - max(span.start, windows.hourStart) }
+  /// Adds a range that lies inside the week.
+  mutating func add(_ range: TimeRange, in windows: ReportWindows) {
+    week += range.microseconds
+    if range.end > windows.dayStart { day += range.end - max(range.start, windows.dayStart) }
+    if range.end > windows.hourStart { hour += range.end - max(range.start, windows.hourStart) }
   }
 
   static func + (left: WindowTotals, right: WindowTotals) -> WindowTotals {

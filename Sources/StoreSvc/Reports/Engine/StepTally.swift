@@ -11,15 +11,15 @@ struct Uptime: Hashable, Sendable {
 /// Fed the polls of one store in time order, it walks them and the open hours forward together, once.
 struct StepTally {
   private let windows: ReportWindows
-  private let open: [Span]
-  /// The first open span that is not wholly accounted for.
+  private let open: [TimeRange]
+  /// The first open range that is not wholly accounted for.
   private var cursor = 0
   private var isActive: Bool?
   private var accountedTo: Instant
   private var uptime = Uptime()
 
   /// `open`: from `OpenHours`.
-  init(open: [Span], windows: ReportWindows) {
+  init(open: [TimeRange], windows: ReportWindows) {
     self.open = open
     self.windows = windows
     accountedTo = windows.weekStart
@@ -45,8 +45,8 @@ struct StepTally {
 
   private mutating func account(upTo end: Instant) {
     while cursor < open.count {
-      let span = open[cursor]
-      let part = Span(start: max(span.start, accountedTo), end: min(span.end, end))
+      let range = open[cursor]
+      let part = TimeRange(start: max(range.start, accountedTo), end: min(range.end, end))
       if part.start < part.end {
         switch isActive {
         case true?: uptime.up.add(part, in: windows)
@@ -54,8 +54,8 @@ struct StepTally {
         case nil: uptime.unknown.add(part, in: windows)
         }
       }
-      // A span that goes on past `end` belongs partly to the next state.
-      if span.end > end { break }
+      // A range that goes on past `end` belongs partly to the next state.
+      if range.end > end { break }
       cursor += 1
     }
     accountedTo = max(accountedTo, end)

@@ -1,0 +1,67 @@
+import Postgres
+import RPC
+
+extension ServiceDefinition {
+  /// The same methods, whose database failures reach callers as the statuses they are, without what Postgres says
+  /// about them. Any other unknown error stays what it is and becomes INTERNAL.
+  func mappingDatabaseErrors() -> ServiceDefinition {
+    ServiceDefinition(name: name, methods: methods.map { $0.mappingDatabaseErrors() })
+  }
+}
+
+extension MethodDefinition {
+  fileprivate func mappingDatabaseErrors() -> MethodDefinition {
+    let mapped: Handler =
+      switch handler {
+      case .unary(let handle):
+        .unary { bytes, context in
+          do { return try await handle(bytes, context) } catch { throw error.asRPCError }
+        }
+      case .streaming(let handle):
+        .streaming { requests, responses, context in
+          do { try await handle(requests, responses, context) } catch { throw error.asRPCError }
+        }
+      }
+    return MethodDefinition(name: name, access: access, handler: mapped)
+  }
+}
+
+extension Error {
+  fileprivate var asRPCError: any Error { (self as? PostgresError)?.rpcError ?? self }
+}
+
+extension PostgresError {
+  /// Nil for what a caller can do nothing about: a mistake of ours.
+  fileprivate var rpcError: RPCError? {
+    switch kind {
+    case .unavailable, .connectionLost:
+      RPCError(
+        .unavailable, "the database is not reachable", reason: "DATABASE_UNAVAILABLE", retryAfter: .seconds(1)
+      )
+    case .queueFull:
+      RPCError(.resourceExhausted, "the service is overloaded", reason: "OVERLOADED", retryAfter: .seconds(1))
+    case .deadlineExceeded:
+      RPCError(.deadlineExceeded, "the database did not answer in time", reason: "DEADLINE_EXCEEDED")
+    case .server: serverError
+    case .decoding, .misuse: nil
+    }
+  }
+
+  private var serverError: RPCError? {
+    switch sqlState {
+    case .serializationFailure?, .deadlockDetected?, .lockNotAvailable?:
+      RPCError(.aborted, "another change came in between; try again", reason: "CONFLICT")
+    case .queryCanceled?:
+      RPCError(.deadlineExceeded, "the database did not answer in time", reason: "DEADLINE_EXCEEDED")
+    case .adminShutdown?, .crashShutdown?, .cannotConnectNow?:
+      RPCError(
+        .unavailable, "the database is not reachable", reason: "DATABASE_UNAVAILABLE", retryAfter: .seconds(1)
+      )
+    case SQLState(rawValue: "22021")?:
+      RPCError(
+        .invalidArgument, "text must be valid UTF-8 and must not hold the character NUL",
+        reason: "VALIDATION_FAILED")
+    default: nil
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import NIOCore
+import Postgres
+
+/// `store_id,day|dayOfWeek,start_time_local,end_time_local`. Replaces the hours of every store in it.
+struct HoursFile: ImportedFile {
+  static let kind = "hours"
+  static let columns = [["store_id"], ["day", "dayOfWeek"], ["start_time_local"], ["end_time_local"]]
+  static let staging = Staging(
+    table: "import_hours", definition: "number int4, day_of_week int2, start_second int4, end_second int4")
+
+  func parse(
+    _ text: Span<UInt8>, _ fields: [Range<Int>], line: Int32, store: Int32, into rows: inout ByteBuffer
+  ) throws(Rejection) {
+    guard fields[1].count == 1, case let day = text[fields[1].lowerBound] &- UInt8(ascii: "0"), day <= 6
+    else {
+      throw .badDay
+    }
+    guard let start = StoredHours.second(text, fields[2]), start < CivilDate.secondsPerDay,
+      let end = StoredHours.second(text, fields[3])
+    else { throw .badTime }
+    rows.writeMultipleIntegers(
+      4 as Int16, 4 as Int32, store, 2 as Int32, Int16(day), 4 as Int32, Int32(start), 4 as Int32, Int32(end))
+  }
+
+  func merge(_ transaction: Transaction, tenant: UUID) async throws -> Int {
+    try await transaction.executeCount(DeleteHoursOfStagedStores(tenant: tenant))
+    return try await transaction.executeCount(InsertStagedHours(tenant: tenant))
+  }
+}
+
+struct DeleteHoursOfStagedStores: Statement {
+  static let name = "DeleteHoursOfStagedStores"
+  static let sql = """
+    DELETE FROM store.business_hours AS h USING import_stores s
+    WHERE h.tenant_id = $1 AND h.store_id = s.store_id
+      AND EXISTS (SELECT 1 FROM import_hours i WHERE i.number = s.number)
+    """
+  var tenant: UUID
+  func bind(into bindings: inout Bindings) { bindings.append(tenant) }
+}
+
+struct InsertStagedHours: Statement {
+  static let name = "InsertStagedHours"
+  static let sql = """
+    INSERT INTO store.business_hours (tenant_id, store_id, day_of_week, start_second, end_second)
+    SELECT DISTINCT $1::uuid, s.store_id, i.day_of_week, i.start_second, i.end_second
+    FROM import_hours i JOIN import_stores s ON s.number = i.number
+    """
+  var tenant: UUID
+  func bind(into bindings: inout Bindings) { bindings.append(tenant) }
+}

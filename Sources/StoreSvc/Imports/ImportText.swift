@@ -1,0 +1,112 @@
+import NIOCore
+import RPC
+
+/// From the bytes of an upload to rows of a COPY: gzip if it is gzip, then CSV, then the checks of one kind of
+/// file. Holds a piece of each at a time.
+struct ImportText<File: ImportedFile>: ~Copyable {
+  private let file: File
+  private var inflater: GzipInflater?
+  private var start: [UInt8] = []
+  private var hasStarted = false
+  private var csv = CSVReader()
+  private var columns: CSVColumns?
+  private var places: [Range<Int>] = []
+  private(set) var stores = StoreNumbers()
+  private(set) var tally = ImportTally()
+
+  /// What an upload may inflate to.
+  private static var largestText: Int { 4 << 30 }
+  private static var mostStores: Int { 1_000_000 }
+
+  init(_ file: File) { self.file = file }
+
+  /// Takes a piece of the upload and appends the rows in it to `rows`.
+  mutating func feed(_ bytes: [UInt8], into rows: inout ByteBuffer) throws {
+    guard !hasStarted else { return try decode(bytes, into: &rows) }
+    start += bytes
+    guard start.count >= GzipInflater.magic.count else { return }
+    try begin(into: &rows)
+  }
+
+  mutating func finish(into rows: inout ByteBuffer) throws {
+    if !hasStarted { try begin(into: &rows) }
+    do { try inflater?.finish() } catch { throw ImportError(error).rpcError }
+    var csv = csv
+    do {
+      try csv.finish { line, text, fields in try record(line, text, fields, into: &rows) }
+    } catch let error as CSVReader.Failure {
+      throw ImportError(error).rpcError
+    }
+    guard columns != nil else { throw ImportError.noHeader.rpcError }
+  }
+
+  private mutating func begin(into rows: inout ByteBuffer) throws {
+    hasStarted = true
+    if start.starts(with: GzipInflater.magic) { inflater = try GzipInflater(limit: Self.largestText) }
+    try decode(start, into: &rows)
+    start = []
+  }
+
+  private mutating func decode(_ bytes: [UInt8], into rows: inout ByteBuffer) throws {
+    guard inflater != nil else { return try split(bytes[...], into: &rows) }
+    // Taken out for the call, which feeds what comes out back into self.
+    var inflater = inflater.take()
+    do {
+      try inflater?.inflate(bytes) { try split($0, into: &rows) }
+    } catch let error as GzipInflater.Failure {
+      throw ImportError(error).rpcError
+    }
+    self.inflater = inflater.take()
+  }
+
+  private mutating func split(_ text: ArraySlice<UInt8>, into rows: inout ByteBuffer) throws {
+    var csv = CSVReader()
+    swap(&csv, &self.csv)
+    do {
+      try csv.feed(text) { line, text, fields in try record(line, text, fields, into: &rows) }
+    } catch let error as CSVReader.Failure {
+      throw ImportError(error).rpcError
+    }
+    swap(&csv, &self.csv)
+  }
+
+  private mutating func record(
+    _ line: Int, _ text: Span<UInt8>, _ fields: [Range<Int>], into rows: inout ByteBuffer
+  ) throws {
+    guard let columns else {
+      do throws(CSVColumns.Failure) {
+        self.columns = try CSVColumns(wanted: File.columns, header: CSVColumns.names(text, fields))
+      } catch { throw ImportError(error).rpcError }
+      return
+    }
+    tally.rows += 1
+    do throws(Rejection) {
+      guard fields.count == columns.count else {
+        throw .wrongFieldCount(fields.count, expected: columns.count)
+      }
+      places.removeAll(keepingCapacity: true)
+      for place in columns.places { places.append(fields[place]) }
+      let store = try storeNumber(text, places[0])
+      try file.parse(text, places, line: Int32(clamping: line), store: store, into: &rows)
+      stores.keep(store)
+    } catch {
+      tally.reject(line: line, error)
+    }
+    guard stores.count <= Self.mostStores else { throw ImportError.tooManyStores(Self.mostStores).rpcError }
+  }
+
+  private mutating func storeNumber(_ text: Span<UInt8>, _ field: Range<Int>) throws(Rejection) -> Int32 {
+    var isASCII = true
+    for index in field {
+      if text[index] == 0 { throw .badStoreID }
+      if text[index] >= 0x80 { isASCII = false }
+    }
+    guard !field.isEmpty, field.count <= 400 else { throw .badStoreID }
+    if !isASCII || field.count > 100 {
+      guard let name = String(validating: field.map { text[$0] }, as: UTF8.self),
+        name.unicodeScalars.count <= 100
+      else { throw .badStoreID }
+    }
+    return stores.number(text, field)
+  }
+}

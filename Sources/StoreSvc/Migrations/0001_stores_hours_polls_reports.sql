@@ -1,0 +1,147 @@
+-- Stores, when they mean to be open, what the polls saw, and the reports made from both.
+-- Every table belongs to tenants: tenant_id leads each key, and row-level security, forced on the owner too,
+-- shows a session the rows of the tenant it has set and no others. The setting reads '' after a transaction that
+-- set it, hence NULLIF. The sub-select makes Postgres read it once for a statement instead of once for a row.
+--
+-- The schema itself and the two roles are there before the first migration: deploy/postgres/roles.sql.
+
+CREATE TABLE store.stores (
+  tenant_id    uuid        NOT NULL,
+  store_id     uuid        NOT NULL,
+  name         text        NOT NULL CHECK (char_length(name) BETWEEN 1 AND 200),
+  timezone     text        NOT NULL,
+  -- The id the store has in the tenant's own system.
+  external_id  text        CHECK (char_length(external_id) BETWEEN 1 AND 100),
+  created_at   timestamptz NOT NULL,
+  updated_at   timestamptz NOT NULL,
+  CONSTRAINT stores_pkey PRIMARY KEY (tenant_id, store_id),
+  CONSTRAINT stores_external_id_key UNIQUE (tenant_id, external_id)
+);
+
+CREATE TABLE store.business_hours (
+  tenant_id       uuid     NOT NULL,
+  store_id        uuid     NOT NULL,
+  -- Hours hold from this local day until the next set begins.
+  effective_from  date     NOT NULL DEFAULT '-infinity',
+  day_of_week     smallint NOT NULL CHECK (day_of_week BETWEEN 0 AND 6),  -- 0 is Monday
+  -- Seconds of the local clock since midnight, as they were told. An end at or before the start is on the next day.
+  start_second    int      NOT NULL CHECK (start_second BETWEEN 0 AND 86399),
+  end_second      int      NOT NULL CHECK (end_second BETWEEN 0 AND 86400),
+  CONSTRAINT business_hours_pkey
+    PRIMARY KEY (tenant_id, store_id, effective_from, day_of_week, start_second, end_second),
+  CONSTRAINT business_hours_store_fkey
+    FOREIGN KEY (tenant_id, store_id) REFERENCES store.stores ON DELETE CASCADE
+);
+
+-- No foreign key: checking it row by row would cost an import more than all the rest. Whoever inserts locks the
+-- store FOR KEY SHARE; deleting a store deletes its polls.
+CREATE TABLE store.polls (
+  tenant_id  uuid        NOT NULL,
+  store_id   uuid        NOT NULL,
+  at         timestamptz NOT NULL,
+  is_active  boolean     NOT NULL,
+  -- How often a later arrival contradicted and replaced what was here.
+  replaced   smallint    NOT NULL DEFAULT 0,
+  CONSTRAINT polls_pkey PRIMARY KEY (tenant_id, store_id, at)
+);
+
+CREATE TABLE store.imports (
+  tenant_id       uuid        NOT NULL,
+  import_id       uuid        NOT NULL,
+  kind            text        NOT NULL CHECK (kind IN ('polls', 'hours', 'timezones')),
+  rows            bigint      NOT NULL,
+  accepted        bigint      NOT NULL,
+  duplicates      bigint      NOT NULL,
+  rejected        bigint      NOT NULL,
+  stores_created  bigint      NOT NULL,
+  completed_at    timestamptz NOT NULL,
+  CONSTRAINT imports_pkey PRIMARY KEY (tenant_id, import_id)
+);
+
+CREATE TABLE store.reports (
+  tenant_id       uuid             NOT NULL,
+  report_id       uuid             NOT NULL,
+  status          text             NOT NULL CHECK (status IN ('queued', 'running', 'complete', 'failed')),
+  policy          text             NOT NULL CHECK (policy IN ('step')),
+  as_of           timestamptz,
+  -- Which stores; all when null.
+  store_ids       uuid[],
+  progress        double precision NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 1),
+  -- Which attempt runs. A worker that lost its lease is fenced off by it: its late result names an old one.
+  attempt         int              NOT NULL DEFAULT 0,
+  leased_until    timestamptz,
+  engine_version  text             NOT NULL DEFAULT '',
+  row_count       bigint,
+  failure_reason  text,
+  created_at      timestamptz      NOT NULL,
+  completed_at    timestamptz,
+  CONSTRAINT reports_pkey PRIMARY KEY (tenant_id, report_id),
+  CONSTRAINT reports_outcome_check CHECK (
+    (status = 'complete') = (row_count IS NOT NULL) AND (status = 'failed') = (failure_reason IS NOT NULL))
+);
+
+CREATE INDEX reports_open_idx ON store.reports (created_at) WHERE status IN ('queued', 'running');
+
+-- The finished CSV in pieces of at most 1 MiB, so that a download never holds more than one.
+CREATE TABLE store.report_chunks (
+  tenant_id  uuid  NOT NULL,
+  report_id  uuid  NOT NULL,
+  ordinal    int   NOT NULL,
+  bytes      bytea NOT NULL CHECK (octet_length(bytes) <= 1048576),
+  CONSTRAINT report_chunks_pkey PRIMARY KEY (tenant_id, report_id, ordinal),
+  CONSTRAINT report_chunks_report_fkey
+    FOREIGN KEY (tenant_id, report_id) REFERENCES store.reports ON DELETE CASCADE
+);
+
+DO $$
+DECLARE
+  guarded text;
+BEGIN
+  FOREACH guarded IN ARRAY ARRAY['stores', 'business_hours', 'polls', 'imports', 'reports', 'report_chunks'] LOOP
+    EXECUTE format('ALTER TABLE store.%I ENABLE ROW LEVEL SECURITY', guarded);
+    EXECUTE format('ALTER TABLE store.%I FORCE ROW LEVEL SECURITY', guarded);
+    EXECUTE format(
+      'CREATE POLICY tenant ON store.%I
+         USING (tenant_id = (SELECT NULLIF(current_setting(''mainstreet.tenant'', true), '''')::uuid))', guarded);
+  END LOOP;
+END
+$$;
+
+-- The report workers serve all tenants. This function is the only way across: it hands out one report and tells
+-- whose it is; everything after that happens as that tenant. It runs as the owner, whom a policy of its own lets
+-- see reports, and nothing but reports.
+CREATE POLICY worker ON store.reports TO CURRENT_ROLE USING (true);
+
+-- Leases the oldest report that waits, or whose worker has gone quiet.
+CREATE FUNCTION store.claim_report(lease interval, most_attempts int)
+RETURNS TABLE (tenant_id uuid, report_id uuid, attempt int)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  -- What has failed so often will not succeed; it must not keep the workers from the others.
+  UPDATE store.reports
+  SET status = 'failed', failure_reason = 'INTERNAL', completed_at = now(), leased_until = NULL
+  WHERE status = 'running' AND leased_until < now() AND attempt >= most_attempts;
+
+  RETURN QUERY
+  UPDATE store.reports AS r
+  SET status = 'running', attempt = r.attempt + 1, leased_until = now() + lease, progress = 0
+  FROM (
+    SELECT o.tenant_id, o.report_id FROM store.reports AS o
+    WHERE o.status = 'queued' OR (o.status = 'running' AND o.leased_until < now())
+    ORDER BY o.created_at
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+  ) AS next
+  WHERE r.tenant_id = next.tenant_id AND r.report_id = next.report_id
+  RETURNING r.tenant_id, r.report_id, r.attempt;
+END
+$$;
+
+REVOKE ALL ON FUNCTION store.claim_report FROM PUBLIC;
+
+GRANT USAGE ON SCHEMA store TO mainstreet_store;
+GRANT SELECT, INSERT, UPDATE, DELETE
+  ON store.stores, store.business_hours, store.polls, store.reports, store.report_chunks TO mainstreet_store;
+GRANT SELECT, INSERT ON store.imports TO mainstreet_store;
+GRANT EXECUTE ON FUNCTION store.claim_report TO mainstreet_store;

@@ -1,0 +1,23 @@
+import MainstreetAPI
+import Metrics
+import Postgres
+import RPC
+
+extension StoreService {
+  func recordPoll(_ request: RecordPollRequest, _ context: CallContext) async throws -> RecordPollResponse {
+    let tenant = try tenant(of: context)
+    let poll = try NewPoll(
+      store: id(request.storeId, field: "store_id"), status: request.status, timestamp: request.timestamp,
+      now: now())
+    let known = KnownPolls(
+      try await postgres.execute(
+        UpsertPolls(tenant: tenant, polls: [poll]), tenant: tenant,
+        deadline: context.deadline))
+    guard let outcome = known.outcomes(of: [poll])[0] else {
+      throw PollError.unknownStore(poll.store).rpcError
+    }
+    if outcome != .recorded { context.setInitialMetadata("http-status", "200") }
+    return RecordPollResponse(
+      storeId: request.storeId, status: request.status, timestamp: Timestamp(poll.at), outcome: outcome)
+  }
+}

@@ -1,0 +1,178 @@
+import NIOCore
+import Postgres
+
+/// One attempt at computing a report: settle asOf → read stores → stream polls through the engine → save.
+struct GenerateReport {
+  let postgres: PostgresClient
+  let zones: TimeZones
+  let claim: ReportClaim
+
+  private static let chunkSize = 1 << 20
+
+  /// - Parameter progress: told now and then the share that is done, 0 to 1.
+  /// - Returns: how many rows the report has.
+  func run(_ progress: (Double) -> Void) async throws -> Int {
+    guard let order = try await postgres.executeOne(SettleAsOf(claim: claim), tenant: claim.tenant) else {
+      throw LeaseLost()
+    }
+    let windows = ReportWindows(asOf: Instant(order.asOf))
+    let (csv, rowCount) = try await compute(windows, order.storeIDs, progress)
+    try await save(csv, rowCount)
+    return rowCount
+  }
+
+  /// Stores and polls are read from one snapshot, so that a report never mixes before and after.
+  private func compute(
+    _ windows: ReportWindows, _ storeIDs: [UUID]?, _ progress: (Double) -> Void
+  ) async throws -> (csv: [UInt8], rowCount: Int) {
+    let options = TransactionOptions(
+      isolation: .repeatableRead, isReadOnly: true, statementTimeout: .minutes(30))
+    return try await postgres.transaction(tenant: claim.tenant, options: options) { transaction in
+      let stores = try await transaction.execute(
+        LoadReportStores(tenant: claim.tenant, weekStart: windows.weekStart.timestamp, storeIDs: storeIDs))
+      var builder = try ReportBuilder(stores: stores, windows: windows) { [zones] in try zones.rules($0) }
+      try await transaction.copyOut(polls(windows, isPart: storeIDs != nil)) { chunks in
+        var rows = PollRows()
+        for try await chunk in chunks {
+          try rows.forEach(in: chunk) { store, at, isActive in
+            try builder.poll(store: store, at: at, isActive: isActive)
+          }
+          progress(builder.progress)
+        }
+      }
+      return try builder.finish()
+    }
+  }
+
+  private func polls(_ windows: ReportWindows, isPart: Bool) -> CopyCommand {
+    let (tenant, report) = (claim.tenant, claim.report)
+    let (start, end) = (windows.weekStart.timestamp, windows.asOf.timestamp)
+    if isPart {
+      return """
+        COPY (SELECT p.store_id, p.at, p.is_active FROM store.polls p
+              WHERE p.tenant_id = \(tenant) AND p.at > \(start) AND p.at <= \(end)
+                AND p.store_id IN (SELECT unnest(r.store_ids) FROM store.reports r
+                                   WHERE r.tenant_id = \(tenant) AND r.report_id = \(report))
+              ORDER BY p.store_id, p.at) TO STDOUT (FORMAT binary)
+        """
+    }
+    return """
+      COPY (SELECT p.store_id, p.at, p.is_active FROM store.polls p
+            WHERE p.tenant_id = \(tenant) AND p.at > \(start) AND p.at <= \(end)
+            ORDER BY p.store_id, p.at) TO STDOUT (FORMAT binary)
+      """
+  }
+
+  /// The chunks and the word that they are complete appear together, if the lease still holds.
+  private func save(_ csv: [UInt8], _ rowCount: Int) async throws {
+    try await postgres.transaction(tenant: claim.tenant) { transaction in
+      let completed = try await transaction.executeCount(
+        CompleteReport(claim: claim, engineVersion: ReportBuilder.engineVersion, rowCount: rowCount))
+      guard completed == 1 else { throw LeaseLost() }
+      for (ordinal, start) in stride(from: 0, to: csv.count, by: Self.chunkSize).enumerated() {
+        let bytes = ByteBuffer(bytes: csv[start..<min(start + Self.chunkSize, csv.count)])
+        try await transaction.executeCount(
+          InsertReportChunk(claim: claim, ordinal: Int32(ordinal), bytes: bytes))
+      }
+    }
+  }
+}
+
+/// Without an asOf of its own a report ends at the tenant's newest poll; settled once, so that every attempt
+/// computes the same.
+struct SettleAsOf: Statement {
+  static let name = "SettleAsOf"
+  static let sql = """
+    UPDATE store.reports AS r
+    SET as_of = coalesce(
+      r.as_of,
+      (SELECT max(newest.at) FROM store.stores s CROSS JOIN LATERAL (
+         SELECT p.at FROM store.polls p WHERE p.tenant_id = s.tenant_id AND p.store_id = s.store_id
+         ORDER BY p.at DESC LIMIT 1) AS newest
+       WHERE s.tenant_id = $1),
+      r.created_at)
+    WHERE r.tenant_id = $1 AND r.report_id = $2 AND r.attempt = $3 AND r.status = 'running'
+    RETURNING r.as_of, r.store_ids
+    """
+  static let isIdempotent = true
+  var claim: ReportClaim
+
+  func bind(into bindings: inout Bindings) { bindings.append(claim) }
+
+  static func decode(_ row: inout RowReader) throws -> (asOf: PostgresTimestamp, storeIDs: [UUID]?) {
+    (try row.next(), try row.next())
+  }
+}
+
+struct LoadReportStores: Statement {
+  static let name = "LoadReportStores"
+  static let sql = """
+    SELECT s.store_id, s.external_id, s.timezone, coalesce(hours.packed, '{}'),
+      (SELECT p.is_active FROM store.polls p
+       WHERE p.tenant_id = s.tenant_id AND p.store_id = s.store_id AND p.at <= $2
+       ORDER BY p.at DESC LIMIT 1)
+    FROM store.stores s
+    LEFT JOIN (
+      SELECT h.store_id, array_agg(\(StoredHours.packedSQL)) AS packed
+      FROM store.business_hours h WHERE h.tenant_id = $1 GROUP BY h.store_id
+    ) AS hours ON hours.store_id = s.store_id
+    WHERE s.tenant_id = $1 AND ($3::uuid[] IS NULL OR s.store_id = ANY ($3))
+    ORDER BY s.store_id
+    """
+  static let isIdempotent = true
+  var tenant: UUID
+  var weekStart: PostgresTimestamp
+  var storeIDs: [UUID]?
+
+  func bind(into bindings: inout Bindings) {
+    bindings.append(tenant)
+    bindings.append(weekStart)
+    bindings.append(storeIDs)
+  }
+
+  static func decode(_ row: inout RowReader) throws -> ReportStore {
+    let id: UUID = try row.next()
+    let externalID: String? = try row.next()
+    let zone: String = try row.next()
+    let hours: [Int64] = try row.next()
+    return ReportStore(
+      id: id, label: externalID ?? id.description, zone: zone,
+      schedule: WeeklySchedule(hours.compactMap { StoredHours(packed: $0).interval }),
+      carriedIn: try row.next())
+  }
+}
+
+struct CompleteReport: Statement {
+  static let name = "CompleteReport"
+  static let sql = """
+    UPDATE store.reports
+    SET status = 'complete', progress = 1, engine_version = $4, row_count = $5, completed_at = now(),
+      leased_until = NULL
+    WHERE tenant_id = $1 AND report_id = $2 AND attempt = $3 AND status = 'running'
+    """
+  var claim: ReportClaim
+  var engineVersion: String
+  var rowCount: Int
+
+  func bind(into bindings: inout Bindings) {
+    bindings.append(claim)
+    bindings.append(engineVersion)
+    bindings.append(rowCount)
+  }
+}
+
+struct InsertReportChunk: Statement {
+  static let name = "InsertReportChunk"
+  static let sql =
+    "INSERT INTO store.report_chunks (tenant_id, report_id, ordinal, bytes) VALUES ($1, $2, $3, $4)"
+  var claim: ReportClaim
+  var ordinal: Int32
+  var bytes: ByteBuffer
+
+  func bind(into bindings: inout Bindings) {
+    bindings.append(claim.tenant)
+    bindings.append(claim.report)
+    bindings.append(ordinal)
+    bindings.append(bytes)
+  }
+}

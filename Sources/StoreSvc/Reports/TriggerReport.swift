@@ -1,0 +1,77 @@
+import MainstreetAPI
+import Postgres
+import RPC
+
+extension StoreService {
+  func triggerReport(
+    _ request: TriggerReportRequest, _ context: CallContext
+  ) async throws -> TriggerReportResponse {
+    let tenant = try tenant(of: context)
+    let now = now()
+    let storeIDs = try request.storeIds.enumerated().map { try id($1, field: "store_ids[\($0)]") }
+    if !storeIDs.isEmpty {
+      let stranger = try await postgres.executeOne(
+        FindMissingStore(tenant: tenant, ids: storeIDs), tenant: tenant, deadline: context.deadline)
+      if let stranger { throw ReportError.unknownStore(stranger.description).rpcError }
+    }
+    let report = QueueReport(
+      tenant: tenant, id: .v7(now: now), asOf: try Self.asOf(request.asOf, now: now),
+      storeIDs: storeIDs.isEmpty ? nil : storeIDs, now: now)
+    try await postgres.executeCount(report, tenant: tenant, deadline: context.deadline)
+    reportSignal.notify()
+    return TriggerReportResponse(reportId: report.id.description)
+  }
+
+  private static func asOf(
+    _ timestamp: Timestamp?, now: PostgresTimestamp
+  ) throws(RPCError) -> PostgresTimestamp? {
+    guard let timestamp else { return nil }
+    guard (0..<253_402_300_800).contains(timestamp.seconds),
+      let asOf = PostgresTimestamp(seconds: timestamp.seconds, nanoseconds: timestamp.nanos)
+    else { throw ReportError.badAsOf.rpcError }
+    guard asOf.microseconds <= now.microseconds + PollError.toleratedLead else {
+      throw ReportError.asOfInFuture.rpcError
+    }
+    return asOf
+  }
+}
+
+struct FindMissingStore: Statement {
+  static let name = "FindMissingStore"
+  static let sql = """
+    SELECT asked.id FROM unnest($2::uuid[]) AS asked (id)
+    WHERE NOT EXISTS (SELECT 1 FROM store.stores s WHERE s.tenant_id = $1 AND s.store_id = asked.id)
+    LIMIT 1
+    """
+  static let isIdempotent = true
+  var tenant: UUID
+  var ids: [UUID]
+
+  func bind(into bindings: inout Bindings) {
+    bindings.append(tenant)
+    bindings.append(ids)
+  }
+
+  static func decode(_ row: inout RowReader) throws -> UUID { try row.next() }
+}
+
+struct QueueReport: Statement {
+  static let name = "QueueReport"
+  static let sql = """
+    INSERT INTO store.reports (tenant_id, report_id, status, policy, as_of, store_ids, created_at)
+    VALUES ($1, $2, 'queued', 'step', $3, $4, $5)
+    """
+  var tenant: UUID
+  var id: UUID
+  var asOf: PostgresTimestamp?
+  var storeIDs: [UUID]?
+  var now: PostgresTimestamp
+
+  func bind(into bindings: inout Bindings) {
+    bindings.append(tenant)
+    bindings.append(id)
+    bindings.append(asOf)
+    bindings.append(storeIDs)
+    bindings.append(now)
+  }
+}

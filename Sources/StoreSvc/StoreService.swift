@@ -1,0 +1,38 @@
+import MainstreetAPI
+import Postgres
+import RPC
+import ServiceKit
+
+/// The rpcs of `mainstreet.store.v1.StoreService`. Each is an extension in a file of its own name:
+///
+/// - Stores: CreateStore, GetStore, ListStores, UpdateStore, DeleteStore
+/// - Hours: SetBusinessHours, GetBusinessHours
+/// - Polls: RecordPoll, RecordPolls
+/// - Imports: ImportPolls, ImportBusinessHours, ImportTimezones
+/// - Reports: TriggerReport, GetReport, DownloadReport, GetUptimeLastHour
+struct StoreService: MainstreetAPI.StoreService {
+  let postgres: PostgresClient
+  let zones: TimeZones
+  /// Tells the worker in this process that there is a report to compute.
+  let reportSignal: WorkSignal
+  var importSlots = ImportSlots()
+  var now: @Sendable () -> PostgresTimestamp = { .now() }
+
+  /// Whose data a call is about. Never taken from the request.
+  func tenant(of context: CallContext) throws(RPCError) -> UUID {
+    guard let tenant = UUID(try Principal(context).tenant) else {
+      throw RPCError(.unauthenticated, "the principal names no tenant", reason: "UNAUTHENTICATED")
+    }
+    return tenant
+  }
+
+  /// An id from a request. Validation has seen that it is one.
+  func id(_ text: String, field: String) throws(RPCError) -> UUID {
+    guard let id = UUID(text) else {
+      throw RPCError(
+        .invalidArgument, "\(field) is not a UUID", reason: "VALIDATION_FAILED",
+        violations: [FieldViolation(field: field, code: "INVALID_UUID", message: "must be a UUID")])
+    }
+    return id
+  }
+}
