@@ -8,6 +8,9 @@ extension Contract {
   /// How deep messages may nest; the wire validator and protobuf-c recurse with them.
   private static let maxDepth = 32
 
+  /// What generated code itself calls things.
+  private static let takenNames: Set<String> = ["self", "c", "arena", "violations"]
+
   func refuseWhatIsNotSupported() throws(SchemaError) {
     for message in messages { try check(message) }
     for file in files {
@@ -26,6 +29,9 @@ extension Contract {
       throw SchemaError("\(message.fullName) has more than \(Self.maxFields) fields; split it")
     }
     for field in message.fields {
+      guard !Self.takenNames.contains(lowerCamel(field.name)) else {
+        throw SchemaError("\(message.fullName).\(field.name): the name is taken by generated code")
+      }
       guard field.rules.map({ $0.fit(field) }) ?? true else {
         throw SchemaError("\(message.fullName).\(field.name): its validation rules are of another type")
       }
