@@ -17,12 +17,9 @@ struct AdminServer: Service {
   func run() async throws {
     let listener = try await bind()
     readiness.announce("admin", at: listener.localAddress)
-    try await withGracefulShutdownHandler {
-      // The admin port answers until the very end, so that a drain can be watched.
-      try await listener.closeFuture.get()
-    } onGracefulShutdown: {
-      listener.close(promise: nil)
-    }
+    // Until the very end, so that a drain can be watched: this is the first of the services and the last to stop.
+    try? await gracefulShutdown()
+    try await listener.close()
   }
 
   private func bind() async throws -> any Channel {
