@@ -3,6 +3,7 @@ package import NIOCore
 extension PostgresClient {
   /// Streams rows out of the database, in one transaction.
   /// - Parameter body: reads the rows. It may leave before their end.
+  @discardableResult
   package func copyOut<Result>(
     _ command: CopyCommand, tenant: UUID?, deadline: NIODeadline? = nil,
     _ body: (CopyRows) async throws -> Result
@@ -18,6 +19,7 @@ extension PostgresClient {
 extension Transaction {
   /// Streams rows out. `options.statementTimeout` bounds all of it. Leaving before the end of the rows ends the
   /// transaction, which can then not be committed unless it is read-only.
+  @discardableResult
   package func copyOut<Result>(
     _ command: CopyCommand, _ body: (CopyRows) async throws -> Result
   ) async throws -> Result {

@@ -34,6 +34,7 @@ extension PostgresClient {
   /// - Parameters:
   ///   - tenant: whose rows it may see.
   ///   - deadline: bounds the wait for a connection and every statement.
+  @discardableResult
   package func transaction<Result>(
     tenant: UUID?, options: TransactionOptions = TransactionOptions(), deadline: NIODeadline? = nil,
     _ body: (Transaction) async throws -> Result

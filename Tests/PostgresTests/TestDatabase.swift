@@ -51,6 +51,7 @@ struct TestDatabase {
     }
   }
 
+  @discardableResult
   static func withClient<Result>(
     _ url: String, _ configure: (inout PostgresClient.Configuration) -> Void = { _ in },
     _ body: (PostgresClient) async throws -> Result
@@ -66,6 +67,9 @@ private func withClientOf<Result>(
 ) async throws -> Result {
   var configuration = PostgresClient.Configuration(url: url, applicationName: "PostgresTests")
   configuration.shutdownGrace = .seconds(2)
+  // Many tests at once on a small machine: what is about time says so itself.
+  configuration.unavailableAfter = .seconds(20)
+  configuration.queueTimeout = .seconds(20)
   configure(&configuration)
   var logger = Logger(label: "PostgresTests")
   logger.logLevel = .critical

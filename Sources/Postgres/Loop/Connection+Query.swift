@@ -40,7 +40,7 @@ extension Connection {
   private var lost: PostgresError { failure ?? PostgresError(.connectionLost, "the connection is closed") }
 
   private func start(_ sql: String) {
-    (queryError, queryRows, chunk) = (nil, 0, ByteBuffer())
+    (queryError, queryRows, hasCopyStarted, chunk) = (nil, 0, false, ByteBuffer())
     guard PQexitPipelineMode(handle) == 1, PQsendQuery(handle, sql) == 1 else { return failWithMessage() }
     query.begin()
     flush()
@@ -64,7 +64,8 @@ extension Connection {
       let result = PQgetResult(handle)
       defer { if let result { PQclear(result) } }
       switch query.receive(event(result)) {
-      case .none, .started: break
+      case .none: break
+      case .started: hasCopyStarted = true
       case .finished:
         if PQenterPipelineMode(handle) != 1 { failWithMessage() }
       case .violation: fail(PostgresError(.connectionLost, "unexpected answer to a script or copy"))
@@ -119,11 +120,9 @@ extension Connection {
     switch kind {
     case .write: return wantsWrite ? nil : .success(.done(rows: 0))
     case .startCopy:
-      switch query.phase {
-      case .copyingIn, .copyingOut: return .success(.done(rows: 0))
-      case .running: return nil
-      case .idle: return .failure(queryError ?? PostgresError(.misuse, "not a COPY through this connection"))
-      }
+      if hasCopyStarted { return .success(.done(rows: 0)) }
+      guard query.phase == .idle else { return nil }
+      return .failure(queryError ?? PostgresError(.misuse, "not a COPY through this connection"))
     case .script, .endCopy:
       guard query.phase == .idle else { return nil }
       return queryError.map { .failure($0) } ?? .success(.done(rows: queryRows))

@@ -22,6 +22,8 @@ final class Connection: @unchecked Sendable {
   var operation: QueryOperation?
   var queryError: PostgresError?
   var queryRows = 0
+  /// The copy has begun; its data may all have come by the time anybody looks.
+  var hasCopyStarted = false
   var chunk = ByteBuffer()
 
   private var prepared: [ObjectIdentifier: Prepared] = [:]

@@ -1,0 +1,189 @@
+import Logging
+import NIOCore
+import Testing
+
+@testable import Postgres
+
+private struct Add: Statement {
+  static let name = "Add"
+  static let sql = "INSERT INTO log (id, note) SELECT $1, pg_sleep($2)::text"
+  var id: Int64
+  var seconds = 0.0
+  func bind(into bindings: inout Bindings) {
+    bindings.append(id)
+    bindings.append(seconds)
+  }
+}
+
+private struct CountOf: Statement {
+  static let name = "CountOf"
+  static let sql = "SELECT count(*) FROM log WHERE id = $1"
+  static let isIdempotent = true
+  var id: Int64
+  func bind(into bindings: inout Bindings) { bindings.append(id) }
+  static func decode(_ row: inout RowReader) throws -> Int64 { try row.next() }
+}
+
+/// Takes long enough to be interrupted.
+private struct SlowRead: Statement {
+  static let name = "SlowRead"
+  static let sql = "SELECT count(*) FROM pg_sleep(3)"
+  static let isIdempotent = true
+  static func decode(_ row: inout RowReader) throws -> Int64 { try row.next() }
+}
+
+private let log = "CREATE TABLE log (id int8, note text)"
+
+/// Ends the backend of the client's shared connection, once it sleeps.
+private func endSleepingBackend(_ other: PostgresClient) async throws {
+  while try await other.value(
+    """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND wait_event = 'PgSleep'
+    """, Int64.self) == 0
+  {}
+}
+
+@Suite("When connections break")
+struct RecoveryTests {
+  @Test("A backend that is ended says so: what it had not begun is carried out by the next, once")
+  func terminatedBackend() async throws {
+    try await TestDatabase.with { database in
+      try await TestDatabase.withClient(database.url) { other in
+        try await other.script(log)
+        try await TestDatabase.withClient(database.url, { $0.sharedConnections = 1 }) { client in
+          try await client.ping()
+          let requests = (1...20).map { id in
+            Task {
+              try await client.executeCount(Add(id: Int64(id), seconds: id == 1 ? 0.5 : 0), tenant: nil)
+            }
+          }
+          try await endSleepingBackend(other)
+          for request in requests { try await #expect(request.value == 1) }
+          for id in 1...20 as ClosedRange<Int64> {
+            try await #expect(client.executeOne(CountOf(id: id), tenant: nil) == 1)
+          }
+        }
+      }
+    }
+  }
+
+  @Test("A transaction whose backend is ended fails, and was not applied")
+  func terminatedTransaction() async throws {
+    try await TestDatabase.with { database in
+      try await TestDatabase.withClient(database.url) { other in
+        try await other.script(log)
+        try await TestDatabase.withClient(database.url) { client in
+          let transaction = Task {
+            try await client.transaction(tenant: nil) { transaction in
+              try await transaction.executeCount(Add(id: 1))
+              try await transaction.executeCount(Add(id: 2, seconds: 60))
+            }
+          }
+          try await endSleepingBackend(other)
+          let error = await #expect(throws: PostgresError.self) { try await transaction.value }
+          #expect(error?.kind == .connectionLost)
+          #expect(error?.sqlState == .adminShutdown)
+          #expect(error?.maybeApplied == false)
+          try await #expect(client.executeOne(CountOf(id: 1), tenant: nil) == 0)
+          try await client.transaction(tenant: nil) { try await $0.executeCount(Add(id: 1)) }
+        }
+      }
+    }
+  }
+
+  @Test("Without a server, callers are told within a second or so")
+  func noServer() async throws {
+    try await TestDatabase.withClient(
+      "postgresql://nobody:secret@/x?host=/nonexistent", { $0.unavailableAfter = .milliseconds(300) }
+    ) { client in
+      let start = NIODeadline.now()
+      let errors = [
+        await #expect(throws: PostgresError.self) { try await client.ping() },
+        await #expect(throws: PostgresError.self) { try await client.transaction(tenant: nil) { _ in } },
+      ]
+      #expect(errors.map { $0?.kind } == [.unavailable, .unavailable])
+      #expect(NIODeadline.now() - start < .seconds(10))
+      #expect(errors.allSatisfy { $0?.message.contains("/nonexistent") == true })
+      #expect(errors.allSatisfy { $0?.description.contains("secret") == false })
+    }
+  }
+
+  @Test("A URL that is none is refused without being repeated")
+  func invalidURL() {
+    let error = #expect(throws: PostgresError.self) {
+      try PostgresClient(
+        configuration: PostgresClient.Configuration(url: "postgresql://u:secret@h/db?nonsense=1"),
+        logger: .init(label: "x"))
+    }
+    #expect(error?.kind == .misuse)
+    #expect(error?.description.contains("secret") == false)
+  }
+
+  @Test("A configuration is described without its password")
+  func description() {
+    let configuration = PostgresClient.Configuration(
+      url: "postgresql://user:secret@a:1,b:2/db?target_session_attrs=read-write")
+    #expect(configuration.description.contains("a,b"))
+    #expect(configuration.description.contains("target_session_attrs=read-write"))
+    #expect(!configuration.description.contains("secret"))
+  }
+}
+
+/// Each test has a server of its own, to be killed.
+@Suite("When the server dies", .serialized)
+struct ServerDeathTests {
+  @Test("After kill -9 and a restart callers are served again within seconds, by the same client")
+  func killAndRestart() async throws {
+    try await TestServer.with { server in
+      try await TestDatabase.withClient(server.url, { $0.unavailableAfter = .milliseconds(500) }) { client in
+        try await client.script(log)
+        try await client.executeCount(Add(id: 1), tenant: nil)
+        try server.kill()
+        while true {
+          do { try await client.ping() } catch let error as PostgresError where error.kind == .unavailable {
+            break
+          }
+        }
+        try server.start()
+        let back = NIODeadline.now()
+        while (try? await client.ping()) == nil {}
+        while (try? await client.transaction(tenant: nil, { try await $0.executeCount(Add(id: 2)) })) == nil {
+        }
+        #expect(NIODeadline.now() - back < .seconds(5))
+        try await #expect(client.executeOne(CountOf(id: 1), tenant: nil) == 1)
+      }
+    }
+  }
+
+  @Test("What a dying server was doing may have been applied, unless it was a read, which is done again")
+  func maybeApplied() async throws {
+    try await TestServer.with { server in
+      // One request is sent at a time, so a second one has certainly not been.
+      func withClient(_ body: (PostgresClient) async throws -> Void) async throws {
+        try await TestDatabase.withClient(
+          server.url,
+          {
+            $0.sharedConnections = 1
+            $0.pipelineDepth = 1
+          }, body)
+      }
+      try await withClient { writer in
+        try await withClient { reader in
+          try await writer.script(log)
+          let write = Task { try await writer.executeCount(Add(id: 1, seconds: 60), tenant: nil) }
+          let read = Task { try await reader.executeOne(SlowRead(), tenant: nil) }
+          while try await server.sleepers() < 2 {}
+          let unsent = Task { try await writer.executeCount(Add(id: 2), tenant: nil) }
+          try server.kill()
+          try server.start()
+          let error = await #expect(throws: PostgresError.self) { try await write.value }
+          #expect(error?.kind == .connectionLost)
+          #expect(error?.maybeApplied == true)
+          try await #expect(read.value == 1)
+          try await #expect(unsent.value == 1)
+        }
+      }
+    }
+  }
+}
