@@ -1,0 +1,152 @@
+import Logging
+import MainstreetAPI
+import NIOCore
+import NIOPosix
+import RPC
+import Schema
+import ServiceKit
+import ServiceLifecycle
+import Synchronization
+
+@testable import Edge
+
+/// An Edge on a loopback port, in front of a real RPC server whose methods the test writes.
+struct EdgeUnderTest: Sendable {
+  let address: SocketAddress
+
+  func connect(autoRead: Bool = true) async throws -> RawClient {
+    try await RawClient.connect(to: address, autoRead: autoRead)
+  }
+
+  /// One request on a connection of its own.
+  func request(
+    _ method: String, _ path: String, _ body: String? = nil, headers: [String] = []
+  ) async throws -> RawResponse {
+    let client = try await connect()
+    return try await client.request(method, path, body, headers: headers)
+  }
+
+  static let tenant = "0190b3a2-7b1e-7cc3-98c4-dc0c0c07398f"
+  static let key = "msk_test_key"
+}
+
+/// - Parameter methods: of `mainstreet.store.v1.StoreService`, on bytes.
+func withEdge<Result: Sendable>(
+  _ methods: [MethodDefinition] = [], limits: HTTPLimits = HTTPLimits(),
+  callLimits: Gateway.Limits = Gateway.Limits(), body: (EdgeUnderTest) async throws -> Result
+) async throws -> Result {
+  var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
+  configuration.shutdownGrace = .seconds(1)
+  let service = ServiceDefinition(name: "mainstreet.store.v1.StoreService", methods: methods)
+  let server = RPCServer(
+    services: [service], configuration: configuration, eventLoopGroup: loops.service, admit: { _, _ in },
+    logger: .quiet)
+  return try await running([server]) {
+    try await withEdge(
+      store: RPCAddress.tcp(host: "127.0.0.1", port: try await server.boundAddress.port ?? 0),
+      limits: limits, callLimits: callLimits, body: body)
+  }
+}
+
+func withEdge<Result: Sendable>(
+  store: RPCAddress, limits: HTTPLimits = HTTPLimits(), callLimits: Gateway.Limits = Gateway.Limits(),
+  body: (EdgeUnderTest) async throws -> Result
+) async throws -> Result {
+  let client = RPCClient(target: store, eventLoopGroup: loops.edge, logger: .quiet)
+  let routes = try RouteTable(
+    schema: DescriptorSet(serialized: descriptorSet), clients: ["mainstreet.store.v1.StoreService": client])
+  let gateway = Gateway(
+    routes: routes.trie,
+    credentials: try Credentials(
+      developmentPrincipal: "v0;tenant=\(EdgeUnderTest.tenant);subject=test;roles=owner",
+      apiKey: EdgeUnderTest.key),
+    limits: callLimits, logger: .quiet)
+  let (addresses, found) = AsyncStream<SocketAddress>.makeStream()
+  let server = HTTPServer(
+    address: try SocketAddress(ipAddress: "127.0.0.1", port: 0), group: loops.edge,
+    configuration: HTTPConnection.Configuration(
+      limits: limits, receive: gateway.receive, refuse: gateway.refuse, log: { _, _ in }),
+    logger: .quiet, onListening: { found.yield($0) })
+  return try await running([client, server]) {
+    for await address in addresses { return try await body(EdgeUnderTest(address: address)) }
+    throw CancellationError()
+  }
+}
+
+private func running<Result: Sendable>(
+  _ services: [any Service], body: () async throws -> Result
+) async throws -> Result {
+  let group = ServiceGroup(services: services, logger: .quiet)
+  let task = Task { try await group.run() }
+  do {
+    let result = try await body()
+    await group.triggerGracefulShutdown()
+    _ = await task.result
+    return result
+  } catch {
+    await group.triggerGracefulShutdown()
+    _ = await task.result
+    throw error
+  }
+}
+
+/// Each party has its own loops, as it has its own process elsewhere.
+let loops = (
+  service: MultiThreadedEventLoopGroup(numberOfThreads: 1),
+  edge: MultiThreadedEventLoopGroup(numberOfThreads: 1),
+  client: MultiThreadedEventLoopGroup(numberOfThreads: 1)
+)
+
+extension Logger {
+  static let quiet = Logger(label: "quiet", factory: { _ in SwiftLogNoOpLogHandler() })
+}
+
+extension MethodDefinition {
+  static func unary(
+    _ name: String, _ handler: @escaping @Sendable (ByteBuffer, CallContext) async throws -> ByteBuffer
+  ) -> MethodDefinition {
+    MethodDefinition(name: name, access: .public, handler: .unary(handler))
+  }
+
+  static func streaming(
+    _ name: String,
+    _ handler:
+      @escaping @Sendable (RequestStream<ByteBuffer>, ResponseWriter<ByteBuffer>, CallContext) async throws ->
+      Void
+  ) -> MethodDefinition {
+    MethodDefinition(name: name, access: .public, handler: .streaming(handler))
+  }
+}
+
+/// Lets one side of a test wait for the other.
+actor Signal {
+  private var isRaised = false
+  private var waiting: [CheckedContinuation<Void, Never>] = []
+
+  func raise() {
+    isRaised = true
+    for continuation in waiting { continuation.resume() }
+    waiting = []
+  }
+
+  func wait() async {
+    if isRaised { return }
+    await withCheckedContinuation { waiting.append($0) }
+  }
+}
+
+/// A number two sides of a test share.
+final class Count: Sendable {
+  private let atomic = Atomic(0)
+  var value: Int { atomic.load(ordering: .sequentiallyConsistent) }
+
+  @discardableResult
+  func add(_ amount: Int) -> Int { atomic.add(amount, ordering: .sequentiallyConsistent).newValue }
+}
+
+/// Suspends until the task is cancelled.
+func untilCancelled() async throws {
+  let (stream, _) = AsyncStream<Never>.makeStream()
+  for await _ in stream {}
+  throw CancellationError()
+}
