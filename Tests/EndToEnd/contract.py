@@ -27,8 +27,8 @@ def pool():
     return pool
 
 
-def message(name, **fields):
-    return message_factory.GetMessageClass(pool().FindMessageTypeByName(name))(**fields)
+def message(type_name, /, **fields):
+    return message_factory.GetMessageClass(pool().FindMessageTypeByName(type_name))(**fields)
 
 
 def call(channel, service, method):

@@ -60,10 +60,17 @@ class Cluster:
         children = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(postmaster)], capture_output=True, text=True, check=False
         ).stdout.split()
-        for pid in [postmaster, *map(int, children)]:
+        pids = [postmaster, *map(int, children)]
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        eventually(lambda: not any(self._runs(pid) for pid in pids), what="the death of Postgres")
+
+    @staticmethod
+    def _runs(pid):
+        with contextlib.suppress(OSError):
+            return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        return False
 
     def destroy(self):
         with contextlib.suppress(Exception):
@@ -83,6 +90,9 @@ class Database:
         self.admin_url = admin_url
         self.name = f"e2e_{uuid.uuid4().hex[:12]}"
         psql(admin_url, f"CREATE DATABASE {self.name}")
+        self.make_schemas()
+
+    def make_schemas(self):
         subprocess.run(
             ["psql", "-Xq", self.url("postgres"), "-v", "store_owner_password=x", "-v", "store_password=x"]
             + ["-f", str(ROOT / "deploy/postgres/roles.sql")],
@@ -193,8 +203,9 @@ class Platform:
         )
 
     def restart_store(self):
-        """Starts StoreSvc again where the Edge knows it."""
+        """Starts StoreSvc again where the Edge knows it, and waits for the Edge to notice."""
         self.store.start("--grpc-listen", self.store.addresses["grpc"])
+        eventually(lambda: self.request("GET", "/stores")[0] == 200, timeout=3, what="the Edge reaching StoreSvc")
 
     def request(self, method, path, body=None, headers=None):
         return http_request(self.edge.addresses["http"], method, path, body, headers)

@@ -127,7 +127,8 @@ def test_a_start_that_cannot_go_on_says_why(platform):
 
 
 def test_a_schema_that_is_not_migrated_stops_the_start(platform):
-    platform.database.query("DROP SCHEMA store CASCADE; CREATE SCHEMA store AUTHORIZATION mainstreet_store_owner")
+    platform.database.query("DROP SCHEMA store CASCADE")
+    platform.database.make_schemas()
     assert "migrate" in failed_start("StoreSvc", platform.store.environment)
 
 
