@@ -116,18 +116,20 @@ import Testing
     #expect(try HealthCheckRequest(decoding: ByteBuffer(bytes: bytes)).service == "b")
   }
 
+  /// Fields of two equal bytes: number 2, which nobody knows, with the value 16.
+  private func fields(_ count: Int) -> [UInt8] { [UInt8](repeating: 0x10, count: 2 * count) }
+
   @Test("More fields than a message may have are refused before they are decoded")
   func tooManyFields() {
-    let bytes = (0...(1 << 20)).flatMap { _ in [0x10, 0] as [UInt8] }
-    #expect(error(bytes, as: HealthCheckRequest.self) == "has more than 1048576 fields")
+    #expect(error(fields((1 << 20) + 1), as: HealthCheckRequest.self) == "has more than 1048576 fields")
   }
 
   @Test("A small message that decodes to a large one runs out of its budget, cleanly")
   func budget() {
-    // Two bytes on the wire, above a hundred in memory.
-    let bytes = (0..<1_000_000).flatMap { _ in [0x0A, 0] as [UInt8] }
+    #expect(error(fields(1000), as: HealthCheckRequest.self) == nil)
+    // Two bytes on the wire, above sixty in memory.
     #expect(
-      error(bytes, as: RecordPollsRequest.self)
+      error(fields(1 << 20), as: HealthCheckRequest.self)
         == "takes more memory to decode than is allowed, or is malformed")
   }
 

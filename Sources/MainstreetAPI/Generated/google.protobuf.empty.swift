@@ -5,13 +5,7 @@ internal import CProtobufC
 package import NIOCore
 package import RPC
 
-/// A generic empty message that you can re-use to avoid defining duplicated
-/// empty messages in your APIs. A typical example is to use it as the request
-/// or the response type of an API method. For instance:
-///
-///     service Foo {
-///       rpc Bar(google.protobuf.Empty) returns (google.protobuf.Empty);
-///     }
+/// `google.protobuf.Empty`.
 package struct Empty: Hashable, Sendable {
   package init() {}
 }

@@ -37,18 +37,21 @@ enum EmbeddedDescriptorSet {
   }
 }
 
-/// The set without the source locations that carry no comment, which are most of it and of use to nobody here.
-func withoutBareLocations(_ serialized: [UInt8]) throws(SchemaError) -> [UInt8] {
+/// The set without the source locations that carry no comment, which are most of it and of use to nobody here,
+/// and without the comments of protoc's own files, which are theirs.
+func withOwnCommentsOnly(_ serialized: [UInt8]) throws(SchemaError) -> [UInt8] {
   var set = WireWriter()
   var files = WireReader(serialized[...])
   while let file = try files.next() {
     var rewritten = WireWriter()
+    let isForeign = try fileName(file.message()).hasPrefix("google/protobuf/")
     var parts = try file.message()
     while let part = try parts.next() {
       guard part.number == 9 else {
         rewritten.field(part)
         continue
       }
+      guard !isForeign else { continue }
       var sourceInfo = WireWriter()
       var locations = try part.message()
       while let location = try locations.next() {
@@ -59,6 +62,14 @@ func withoutBareLocations(_ serialized: [UInt8]) throws(SchemaError) -> [UInt8] 
     set.field(1, rewritten.bytes)
   }
   return set.bytes
+}
+
+private func fileName(_ file: WireReader) throws(SchemaError) -> String {
+  var scan = file
+  while let field = try scan.next() {
+    if field.number == 1 { return try field.string() }
+  }
+  return ""
 }
 
 private func hasComment(_ location: WireReader) throws(SchemaError) -> Bool {

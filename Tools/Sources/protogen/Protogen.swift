@@ -42,7 +42,8 @@ struct Arguments {
   }
 
   func run() throws {
-    let serialized = [UInt8](try Data(contentsOf: URL(fileURLWithPath: value("--descriptor-set"))))
+    let serialized = try withOwnCommentsOnly(
+      [UInt8](Data(contentsOf: URL(fileURLWithPath: value("--descriptor-set")))))
     let contract = try Contract(serialized: serialized)
 
     let cSet = try CDescriptorSet.rewrite(serialized, keeping: Set(contract.files.map(\.name)))
@@ -53,7 +54,7 @@ struct Arguments {
     let tables = MessageTables(contract)
     try write(tables.source, to: "\(c)/message_tables.c")
     try write(tables.header, to: "\(headers)/message_tables.h")
-    try write(EmbeddedDescriptorSet.source(try withoutBareLocations(serialized)), to: "\(c)/descriptor_set.c")
+    try write(EmbeddedDescriptorSet.source(serialized), to: "\(c)/descriptor_set.c")
     try write(EmbeddedDescriptorSet.header, to: "\(headers)/descriptor_set.h")
 
     let swift = try value("--swift")

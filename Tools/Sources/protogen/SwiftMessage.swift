@@ -23,7 +23,7 @@ struct SwiftMessage {
   func write(to writer: inout SourceWriter) {
     let declaration = "package struct \(descriptor.name): Hashable, Sendable {"
     if descriptor.nesting.isEmpty {
-      writer.comment(descriptor.comment)
+      writer.comment(descriptor.comment.isEmpty ? "`\(descriptor.fullName)`." : descriptor.comment)
       writer.block(declaration, body)
     } else {
       writer.block("extension \(descriptor.nesting.joined(separator: ".")) {") { writer in
