@@ -129,10 +129,11 @@ import Testing
   @Test("refuses to run more handlers than it may, resets included")
   func handlerLimit() async throws {
     let started = Signal()
+    let release = Signal()
     let method = MethodDefinition.unary("Deaf") { message, _ in
       await started.raise()
       // Does not listen to its cancellation, so its stream goes and it stays.
-      await Task.detached { try? await Task.sleep(for: .milliseconds(100)) }.value
+      await release.wait()
       return message
     }
     try await withLoopback([method], configure: { $0.maxRunningHandlers = 1 }) { client in
@@ -142,6 +143,7 @@ import Testing
       _ = await first.result
       let error = await status { try await client.unary(path: "/test.Service/Deaf", request: ByteBuffer()) }
       #expect(error?.code == .resourceExhausted)
+      await release.raise()
     }
   }
 

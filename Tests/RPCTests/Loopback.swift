@@ -38,8 +38,11 @@ func withClient<Result: Sendable>(
 ) async throws -> Result {
   let client = RPCClient(
     target: address, configuration: configuration, eventLoopGroup: loops.client, logger: .quiet)
-  let group = ServiceGroup(services: [client], logger: .quiet)
+  let started = Started()
+  let group = ServiceGroup(services: [client, started], logger: .quiet)
   let running = Task { try await group.run() }
+  // A group that is told to stop before it runs does not stop.
+  await started.signal.wait()
   do {
     let result = try await body(client)
     await group.triggerGracefulShutdown()
@@ -49,6 +52,14 @@ func withClient<Result: Sendable>(
     await group.triggerGracefulShutdown()
     try await running.value
     throw error
+  }
+}
+
+private struct Started: Service {
+  let signal = Signal()
+  func run() async throws {
+    await signal.raise()
+    try? await gracefulShutdown()
   }
 }
 

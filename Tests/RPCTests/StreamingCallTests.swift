@@ -78,8 +78,10 @@ import Testing
   @Test("fails with what its writer threw")
   func writerThrows() async throws {
     struct BadUpload: Error {}
+    let started = Signal()
     let ended = Signal()
     let method = MethodDefinition.streaming("Upload") { requests, _, _ in
+      await started.raise()
       do {
         for try await _ in requests {}
       } catch {
@@ -91,6 +93,7 @@ import Testing
       await #expect(throws: BadUpload.self) {
         try await client.stream(path: "/test.Service/Upload") { writer in
           try await writer.write(ByteBuffer(string: "x"))
+          await started.wait()
           throw BadUpload()
         } responses: { responses in
           for try await _ in responses {}

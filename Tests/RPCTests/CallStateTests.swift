@@ -1,0 +1,233 @@
+import HTTP2
+import NIOCore
+import Testing
+
+@testable import RPC
+
+@Suite("Messages arriving") struct InboundMessagesTests {
+  private func frame(_ message: String, flag: UInt8 = 0) -> [UInt8] {
+    [flag, 0, 0, 0, UInt8(message.utf8.count)] + Array(message.utf8)
+  }
+
+  @Test("are cut out of the bytes however these are cut", arguments: 1...20)
+  func chunks(size: Int) throws {
+    let bytes = frame("hello") + frame("") + frame("wonderful") + frame("x")
+    var messages = InboundMessages(maxMessageBytes: 100)
+    var taken: [String] = []
+    for start in stride(from: 0, to: bytes.count, by: size) {
+      try Array(bytes[start..<min(start + size, bytes.count)]).withUnsafeBytes { try messages.receive($0) }
+      while let message = messages.take() { taken.append(String(buffer: message)) }
+    }
+    #expect(taken == ["hello", "", "wonderful", "x"])
+    #expect(messages.isAtBoundary)
+  }
+
+  @Test(
+    "that break the framing end the call",
+    arguments: [
+      ([1, 0, 0, 0, 1], StatusCode.unimplemented), ([2, 0, 0, 0, 1], .internal),
+      ([0, 0, 0, 0, 101], .resourceExhausted),
+      ([0, 255, 255, 255, 255], .resourceExhausted),
+    ])
+  func badPrefix(prefix: [UInt8], code: StatusCode) {
+    var messages = InboundMessages(maxMessageBytes: 100)
+    let error = #expect(throws: RPCError.self) { try prefix.withUnsafeBytes { try messages.receive($0) } }
+    #expect(error?.code == code)
+  }
+
+  @Test("keep the window charged until they are taken, but never while none waits")
+  func window() throws {
+    var messages = InboundMessages(maxMessageBytes: 100)
+    // Part of a message: its bytes go back at once, or one longer than the window would never complete.
+    try ([0, 0, 0, 0] as [UInt8]).withUnsafeBytes { try messages.receive($0) }
+    #expect(messages.takeReturnable() == 4)
+    try ([3, 1, 2, 3] + frame("hello") + frame("wor").prefix(6)).withUnsafeBytes { try messages.receive($0) }
+    #expect(messages.takeReturnable() == 0)
+    var message = messages.take()
+    #expect(message?.readableBytes == 3)
+    // Eight, of which four went back before: the next message's first four stand in for them.
+    #expect(messages.takeReturnable() == 8)
+    message = messages.take()
+    #expect(message?.readableBytes == 5)
+    #expect(messages.takeReturnable() == 12)
+    #expect(messages.take() == nil)
+    #expect(messages.takeReturnable() == 0)
+  }
+}
+
+@Suite("A call on the server") struct ServerCallStateTests {
+  static let methods = MethodTable([
+    ServiceDefinition(
+      name: "s", methods: [.unary("Unary") { message, _ in message }, .streaming("Stream") { _, _, _ in }])
+  ])
+
+  static let good = [
+    ":method": "POST", ":path": "/s/Unary", "content-type": "application/grpc", "te": "trailers",
+  ]
+
+  private func call(_ headers: [String: String]) -> (ServerCallState, ServerCallState.Action) {
+    var state = ServerCallState(maxHeaderListBytes: 1000, maxMessageBytes: 100)
+    for (name, value) in headers {
+      Array(name.utf8).withUnsafeBytes { name in
+        Array(value.utf8).withUnsafeBytes { state.received(name: name, value: $0, methods: Self.methods) }
+      }
+    }
+    let action = state.headersEnded()
+    return (state, action)
+  }
+
+  @Test(
+    "is refused by its headers",
+    arguments: [
+      ([":method": "GET"], RequestHead.Refusal.http(status: 405)),
+      (["content-type": "application/json"], .http(status: 415)),
+      (["content-type": "application/grpcx"], .http(status: 415)),
+      (["content-type": ""], .http(status: 415)),
+      ([":path": "/s/Nope"], .status(RPCError(.unimplemented, "unknown method /s/Nope"))),
+      (["grpc-encoding": "br"], .status(RPCError(.unimplemented, "unknown grpc-encoding br; use identity"))),
+      (["grpc-timeout": "soon"], .status(RPCError(.internal, "malformed grpc-timeout soon"))),
+      (
+        ["x": String(repeating: "x", count: 900)],
+        .status(RPCError(.resourceExhausted, "the request headers are over the limit of 1000 bytes"))
+      ),
+    ])
+  func refused(change: [String: String], refusal: RequestHead.Refusal) {
+    let (_, action) = call(Self.good.merging(change) { $1 })
+    #expect(action == .refuse(refusal))
+  }
+
+  @Test("keeps the metadata that is its own, splits joined binary values, drops damaged ones")
+  func metadata() {
+    let (state, _) = call(
+      Self.good.merging(
+        ["x-text": "a, b", "x-b-bin": "AQ, Ag==", "x-bad-bin": "*", "grpc-foo": "1", "user-agent": "me"]) {
+          $1
+        })
+    #expect(Set(state.head.metadata.map(\.name)) == ["x-text", "x-b-bin"])
+    #expect(state.head.metadata["x-text"] == "a, b")
+    #expect(state.head.metadata.filter { $0.name == "x-b-bin" }.map(\.value) == [.binary([1]), .binary([2])])
+  }
+
+  @Test("of one message starts with END_STREAM and not before")
+  func unary() {
+    var (state, action) = call(Self.good)
+    #expect(action == .none)
+    #expect(([0, 0, 0, 0, 1, 7] as [UInt8]).withUnsafeBytes { state.received($0) } == .none)
+    #expect(state.inboundEnded() == .start)
+    guard case .message(let message) = state.next() else { return #expect(Bool(false), "no message") }
+    #expect(message.readableBytes == 1)
+  }
+
+  @Test(
+    "of one message fails without it, with two, with half of one",
+    arguments: [
+      ([], StatusCode.unimplemented), ([0, 0, 0, 0, 0, 0, 0, 0, 0, 0], .unimplemented),
+      ([0, 0, 0, 0, 2, 1], .internal),
+    ] as [([UInt8], StatusCode)])
+  func notOneMessage(bytes: [UInt8], code: StatusCode) {
+    var (state, _) = call(Self.good)
+    var action = bytes.withUnsafeBytes { state.received($0) }
+    if action == .none { action = state.inboundEnded() }
+    guard case .fail(let error) = action else { return #expect(Bool(false), "\(action)") }
+    #expect(error.code == code)
+  }
+
+  @Test("of many messages starts with its headers and wakes its reader")
+  func streaming() {
+    var (state, action) = call(Self.good.merging([":path": "/s/Stream"]) { $1 })
+    #expect(action == .start)
+    #expect(([0, 0, 0, 0] as [UInt8]).withUnsafeBytes { state.received($0) } == .none)
+    #expect(([1, 7] as [UInt8]).withUnsafeBytes { state.received($0) } == .wakeReader)
+    #expect(state.inboundEnded() == .wakeReader)
+  }
+
+  @Test("sends headers once, ends once, and then hears nothing")
+  func once() {
+    var (state, _) = call(Self.good)
+    let headers = [state.sendHeaders(), state.sendHeaders()]
+    #expect(headers == [true, false])
+    let ends = [state.finish(), state.finish()]
+    #expect(ends == [true, false])
+    #expect(([0, 0, 0, 0, 0] as [UInt8]).withUnsafeBytes { state.received($0) } == .none)
+    #expect(state.inboundEnded() == .none)
+  }
+}
+
+@Suite("A call on the client") struct ClientCallStateTests {
+  typealias Fields = [String: String]
+
+  private func receive(_ fields: Fields, _ state: inout ClientCallState) -> ClientCallState.Action {
+    for (name, value) in fields {
+      Array(name.utf8).withUnsafeBytes { name in
+        Array(value.utf8).withUnsafeBytes { state.received(name: name, value: $0) }
+      }
+    }
+    return state.headersEnded()
+  }
+
+  @Test("takes headers, message and trailers")
+  func complete() throws {
+    var state = ClientCallState(maxMessageBytes: 100)
+    #expect(receive([":status": "103"], &state) == .none)
+    #expect(
+      receive([":status": "200", "content-type": "application/grpc+proto", "a": "1"], &state) == .headers)
+    #expect(([0, 0, 0, 0, 1, 7] as [UInt8]).withUnsafeBytes { state.received($0) } == .wakeReader)
+    #expect(receive(["grpc-status": "0", "b": "2"], &state) == .none)
+    #expect(state.inboundEnded() == .finish(reset: false))
+    #expect(state.initialMetadata["a"] == "1")
+    #expect(state.trailingMetadata["b"] == "2")
+    let message = try state.single()
+    #expect(message.readableBytes == 1)
+  }
+
+  @Test(
+    "takes an answer that is only headers for what it says",
+    arguments: [
+      (
+        [":status": "200", "content-type": "application/grpc", "grpc-status": "5", "grpc-message": "a%20b"],
+        StatusCode.notFound
+      ),
+      ([":status": "200", "content-type": "application/grpc"], .unknown),
+      ([":status": "200", "content-type": "application/grpc", "grpc-status": "99"], .unknown),
+      ([":status": "200", "content-type": "text/html"], .unknown),
+      ([":status": "400"], .internal), ([":status": "401"], .unauthenticated),
+      ([":status": "403"], .permissionDenied),
+      ([":status": "404"], .unimplemented), ([":status": "429"], .unavailable),
+      ([":status": "503"], .unavailable),
+      ([":status": "500"], .unknown),
+    ] as [(Fields, StatusCode)])
+  func headersOnly(fields: Fields, code: StatusCode) {
+    var state = ClientCallState(maxMessageBytes: 100)
+    _ = receive(fields, &state)
+    _ = state.inboundEnded()
+    #expect(state.error?.code == code)
+  }
+
+  @Test(
+    "that is reset fails with what the reset means",
+    arguments: [
+      (HTTP2ErrorCode.noError, StatusCode.internal), (.protocolError, .internal),
+      (.refusedStream, .unavailable),
+      (.cancel, .cancelled), (.enhanceYourCalm, .resourceExhausted), (.inadequateSecurity, .permissionDenied),
+      (.connectError, .unavailable),
+    ])
+  func reset(code: HTTP2ErrorCode, status: StatusCode) {
+    var state = ClientCallState(maxMessageBytes: 100)
+    #expect(state.closed(code, reason: nil) == .finish(reset: false))
+    #expect(state.error?.code == status)
+    #expect(state.closed(code, reason: nil) == .none)
+  }
+
+  @Test("gives the messages before the error")
+  func order() throws {
+    var state = ClientCallState(maxMessageBytes: 100)
+    _ = receive([":status": "200", "content-type": "application/grpc"], &state)
+    _ = ([0, 0, 0, 0, 0, 0, 0, 0, 0, 0] as [UInt8]).withUnsafeBytes { state.received($0) }
+    _ = receive(["grpc-status": "10", "grpc-message": "enough"], &state)
+    _ = state.inboundEnded()
+    for _ in 0..<2 {
+      guard case .message = try state.next() else { return #expect(Bool(false), "no message") }
+    }
+    #expect(throws: RPCError(.aborted, "enough")) { _ = try state.next() }
+  }
+}
