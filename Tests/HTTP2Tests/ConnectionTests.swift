@@ -1,0 +1,247 @@
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import HTTP2
+
+/// A client and a server connection whose bytes are carried between them by hand, one step at a time.
+final class Pair {
+  let loop = EmbeddedEventLoop()
+  let client = Recorder()
+  let server = Recorder()
+  let clientChannel: EmbeddedChannel
+  let serverChannel: EmbeddedChannel
+  let clientHTTP2: HTTP2Connection
+  let serverHTTP2: HTTP2Connection
+
+  init(_ configure: (inout HTTP2Configuration) -> Void = { _ in }) throws {
+    var configuration = HTTP2Configuration()
+    configure(&configuration)
+    clientHTTP2 = HTTP2Connection(role: .client, configuration: HTTP2Configuration(), delegate: client)
+    serverHTTP2 = HTTP2Connection(role: .server, configuration: configuration, delegate: server)
+    clientChannel = EmbeddedChannel(handler: clientHTTP2, loop: loop)
+    serverChannel = EmbeddedChannel(handler: serverHTTP2, loop: loop)
+    let address = try SocketAddress(ipAddress: "127.0.0.1", port: 1)
+    clientChannel.connect(to: address, promise: nil)
+    serverChannel.connect(to: address, promise: nil)
+    try settle()
+  }
+
+  /// Carries bytes until neither side has anything to say.
+  func settle() throws {
+    var moved = true
+    while moved {
+      loop.run()
+      moved = try carry(from: clientChannel, to: serverChannel)
+      moved = try carry(from: serverChannel, to: clientChannel) || moved
+    }
+  }
+
+  private func carry(from source: EmbeddedChannel, to target: EmbeddedChannel) throws -> Bool {
+    var moved = false
+    while let bytes = try source.readOutbound(as: ByteBuffer.self) {
+      if bytes.readableBytes > 0, target.isActive { try target.writeInbound(bytes) }
+      moved = true
+    }
+    return moved
+  }
+
+  func open(_ headers: HeaderBlock = request) throws -> (HTTP2Stream, StreamRecorder) {
+    let recorder = StreamRecorder()
+    let stream = try #require(clientHTTP2.open(headers, delegate: recorder))
+    return (stream, recorder)
+  }
+
+  static let request: HeaderBlock = [":method": "POST", ":scheme": "http", ":path": "/", ":authority": "a"]
+  static let response: HeaderBlock = [":status": "200"]
+}
+
+final class Recorder: HTTP2ConnectionDelegate {
+  var streams: [(stream: HTTP2Stream, recorder: StreamRecorder)] = []
+  var goAways = 0
+  var isClosed = false
+
+  func accept(_ stream: HTTP2Stream) -> any HTTP2StreamDelegate {
+    let recorder = StreamRecorder()
+    streams.append((stream, recorder))
+    return recorder
+  }
+  func inboundBatchEnded() {}
+  func settingsReceived() {}
+  func goAwayReceived() { goAways += 1 }
+  func connectionClosed() { isClosed = true }
+}
+
+final class StreamRecorder: HTTP2StreamDelegate {
+  var fields: [String] = []
+  var bytes = 0
+  var isEnded = false
+  var moves = 0
+  var closeCode: HTTP2ErrorCode?
+
+  func received(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+    fields.append("\(String(decoding: name, as: UTF8.self)): \(String(decoding: value, as: UTF8.self))")
+  }
+  func headersEnded(trailing: Bool) { if trailing { fields.append("(trailing)") } }
+  func received(data: UnsafeRawBufferPointer) { bytes += data.count }
+  func inboundEnded() { isEnded = true }
+  func outboundMoved() { moves += 1 }
+  func closed(_ code: HTTP2ErrorCode) { closeCode = code }
+}
+
+@Suite("An HTTP/2 connection") struct HTTP2ConnectionTests {
+  @Test(
+    "carries a request and a response, the trailers behind the data",
+    arguments: [0, 1, 16_384, 16_385, 200_000])
+  func exchange(size: Int) throws {
+    let pair = try Pair()
+    let (stream, recorder) = try pair.open()
+    stream.write(.lengthPrefix(flag: 0, length: 7), ByteBuffer(repeating: 1, count: size))
+    stream.finish(trailers: nil)
+    try pair.settle()
+    let (answer, request) = try #require(pair.server.streams.first)
+    #expect(request.fields == [":method: POST", ":scheme: http", ":path: /", ":authority: a"])
+    #expect(request.bytes == size + 5)
+    #expect(request.isEnded)
+    answer.consume(size + 5)
+    answer.respond(Pair.response, endStream: false)
+    var trailers: HeaderBlock = ["grpc-status": "0"]
+    trailers.add("x".utf8, "y".utf8)
+    answer.write(.none, ByteBuffer(repeating: 2, count: 60_000))
+    answer.finish(trailers: trailers)
+    try pair.settle()
+    #expect(recorder.fields == [":status: 200", "grpc-status: 0", "x: y", "(trailing)"])
+    #expect(recorder.bytes == 60_000)
+    #expect(recorder.closeCode == .noError)
+    #expect(request.closeCode == .noError)
+  }
+
+  @Test("holds data back at the stream's window until the reader consumes")
+  func streamWindow() throws {
+    let pair = try Pair { $0.streamWindowBytes = 100_000 }
+    let (stream, _) = try pair.open()
+    stream.write(.none, ByteBuffer(repeating: 1, count: 1_000_000))
+    try pair.settle()
+    let (answer, request) = try #require(pair.server.streams.first)
+    #expect(request.bytes == 100_000)
+    #expect(stream.queuedBytes == 900_000)
+    answer.consume(60_000)
+    try pair.settle()
+    #expect(request.bytes == 160_000)
+    // Operations on a stream that has gone do nothing.
+    stream.reset(.cancel)
+    try pair.settle()
+    #expect(request.closeCode == .cancel)
+    answer.consume(1)
+    answer.write(.none, ByteBuffer(string: "late"))
+    answer.finish(trailers: nil)
+    try pair.settle()
+  }
+
+  @Test("gives the connection back the bytes of streams that end unread")
+  func connectionWindow() throws {
+    let pair = try Pair {
+      $0.streamWindowBytes = 100_000
+      $0.connectionWindowBytes = 150_000
+    }
+    for index in 0..<20 {
+      let (stream, _) = try pair.open()
+      stream.write(.none, ByteBuffer(repeating: 1, count: 90_000))
+      try pair.settle()
+      #expect(pair.server.streams[index].recorder.bytes == 90_000)
+      stream.reset(.cancel)
+      try pair.settle()
+    }
+  }
+
+  @Test("tells a client that still sends to stop, after the response has arrived")
+  func earlyAnswer() throws {
+    let pair = try Pair()
+    let (_, recorder) = try pair.open()
+    try pair.settle()
+    let (answer, request) = try #require(pair.server.streams.first)
+    answer.respond(Pair.response, endStream: true)
+    try pair.settle()
+    #expect(recorder.fields == [":status: 200"])
+    #expect(recorder.isEnded)
+    #expect(recorder.closeCode == .noError)
+    #expect(request.closeCode == .noError)
+  }
+
+  @Test("ends when a header list is far over the limit")
+  func headerFlood() throws {
+    let pair = try Pair { $0.maxHeaderListBytes = 1000 }
+    var headers = Pair.request
+    for index in 0..<200 { headers.add("x-\(index)".utf8, "y".utf8) }
+    _ = try pair.open(headers)
+    try pair.settle()
+    #expect(pair.server.isClosed)
+    #expect(!pair.serverChannel.isActive)
+    #expect(pair.serverHTTP2.closeReason?.contains("header list") == true)
+    #expect(pair.clientHTTP2.closeReason?.contains("ENHANCE_YOUR_CALM") == true)
+  }
+
+  @Test("drains in two steps: a stream opened before the notice arrived is served")
+  func drain() throws {
+    let pair = try Pair()
+    pair.serverHTTP2.drain()
+    // The client does not know yet.
+    let (stream, recorder) = try pair.open()
+    stream.finish(trailers: nil)
+    try pair.settle()
+    #expect(pair.client.goAways == 2)
+    #expect(pair.clientHTTP2.open(Pair.request, delegate: StreamRecorder()) != nil)
+    try pair.settle()
+    #expect(pair.server.streams.count == 1)
+    #expect(pair.serverChannel.isActive)
+    pair.server.streams[0].stream.respond(Pair.response, endStream: true)
+    try pair.settle()
+    #expect(recorder.fields == [":status: 200"])
+    #expect(recorder.closeCode == .noError)
+    #expect(pair.server.isClosed)
+    #expect(pair.client.isClosed)
+  }
+
+  @Test("closes its streams when it is lost")
+  func lost() throws {
+    let pair = try Pair()
+    let (stream, recorder) = try pair.open()
+    try pair.settle()
+    pair.clientChannel.pipeline.fireChannelInactive()
+    #expect(recorder.closeCode == .connectError)
+    stream.write(.none, ByteBuffer(string: "late"))
+    stream.reset(.cancel)
+    #expect(pair.client.isClosed)
+  }
+
+  @Test("asks nothing of a peer that speaks another protocol")
+  func notHTTP2() throws {
+    let server = Recorder()
+    let channel = EmbeddedChannel(
+      handler: HTTP2Connection(role: .server, configuration: HTTP2Configuration(), delegate: server))
+    channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 1), promise: nil)
+    try channel.writeInbound(ByteBuffer(string: "GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+    channel.embeddedEventLoop.run()
+    #expect(!channel.isActive)
+    #expect(server.isClosed)
+  }
+
+  @Test("neither reads nor writes while the socket takes nothing")
+  func unwritable() throws {
+    let pair = try Pair()
+    let (stream, _) = try pair.open()
+    stream.finish(trailers: nil)
+    try pair.settle()
+    let answer = try #require(pair.server.streams.first).stream
+    pair.serverChannel.isWritable = false
+    answer.respond(Pair.response, endStream: false)
+    answer.write(.none, ByteBuffer(repeating: 1, count: 50_000))
+    pair.loop.run()
+    #expect(try pair.serverChannel.readOutbound(as: ByteBuffer.self) == nil)
+    #expect(answer.queuedBytes == 50_000)
+    pair.serverChannel.isWritable = true
+    pair.serverChannel.pipeline.fireChannelWritabilityChanged()
+    #expect(try pair.serverChannel.readOutbound(as: ByteBuffer.self) != nil)
+    #expect(answer.queuedBytes == 0)
+  }
+}
