@@ -250,10 +250,11 @@ package final class HTTP2Connection: ChannelDuplexHandler {
 
   /// Sends what nghttp2 has, as long as the socket takes it.
   private func pump() {
-    guard let session, let context, !isPumping, !isReceiving, !isClosing else { return }
+    guard let context, !isPumping, !isReceiving, !isClosing else { return }
     isPumping = true
     var more = true
-    while more, context.channel.isWritable {
+    // A write may end the channel, and with it the session.
+    while more, let session, context.channel.isWritable {
       outbound.clear(minimumCapacity: 4096)
       more = fill(from: session)
       guard outbound.readableBytes > 0 else { break }
@@ -265,7 +266,7 @@ package final class HTTP2Connection: ChannelDuplexHandler {
       self.moved.removeAll(keepingCapacity: true)
       for stream in moved { stream.reportMoved() }
     }
-    if !more, nghttp2_session_want_read(session) == 0, nghttp2_session_want_write(session) == 0 {
+    if !more, let session, nghttp2_session_want_read(session) == 0, nghttp2_session_want_write(session) == 0 {
       close(context)
     }
   }

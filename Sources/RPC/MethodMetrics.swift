@@ -1,19 +1,23 @@
 import Metrics
 import NIOCore
 
-/// What is counted for a method. Handles are made once: recording costs a call each, nothing is looked up.
+/// What is counted for a method. The handles a call that succeeds needs are made once: nothing is looked up.
 final class MethodMetrics: Sendable {
-  private let requests: [Counter]
+  private let path: String
+  private let succeeded: Counter
   private let duration: Timer
   private let inFlight: Meter
 
   init(path: String) {
     let method = ("method", path)
-    requests = StatusCode.allCases.map { code in
-      Counter(label: "rpc_server_requests_total", dimensions: [method, ("code", code.name)])
-    }
+    self.path = path
+    succeeded = Self.requests(path, .ok)
     duration = Timer(label: "rpc_server_duration_seconds", dimensions: [method])
     inFlight = Meter(label: "rpc_server_in_flight", dimensions: [method])
+  }
+
+  private static func requests(_ path: String, _ code: StatusCode) -> Counter {
+    Counter(label: "rpc_server_requests_total", dimensions: [("method", path), ("code", code.name)])
   }
 
   func began() {
@@ -22,7 +26,7 @@ final class MethodMetrics: Sendable {
 
   func ended(_ code: StatusCode, after time: TimeAmount) {
     inFlight.decrement()
-    requests[code.rawValue].increment()
+    (code == .ok ? succeeded : Self.requests(path, code)).increment()
     duration.recordNanoseconds(time.nanoseconds)
   }
 }
