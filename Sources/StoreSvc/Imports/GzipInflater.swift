@@ -11,7 +11,7 @@ struct GzipInflater: ~Copyable {
 
   static let magic: [UInt8] = [0x1F, 0x8B]
 
-  enum Failure: Error {
+  enum Failure: Error, Equatable {
     /// The bytes are not gzip, or its checksum does not fit.
     case corrupt
     case truncated

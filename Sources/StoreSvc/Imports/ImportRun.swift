@@ -60,9 +60,7 @@ struct ImportRun<File: ImportedFile> {
     // cannot deadlock.
     _ = try await transaction.execute(LockImports(tenant: tenant))
     let kept = stores.kept
-    try await transaction.execute(
-      sql: "CREATE TEMPORARY TABLE import_stores (number int4, store_id uuid) ON COMMIT DROP",
-      name: "CreateImportStores")
+    try await transaction.execute(sql: ImportStores.create, name: "CreateImportStores")
     var created = 0
     for start in stride(from: 0, to: kept.count, by: 10_000) {
       let some = kept[start..<min(start + 10_000, kept.count)]
@@ -78,6 +76,11 @@ struct ImportRun<File: ImportedFile> {
     try await transaction.execute(sql: "ANALYZE import_stores", name: "AnalyzeImportStores")
     return created
   }
+}
+
+/// Which store each number of a file stands for.
+enum ImportStores {
+  static let create = "CREATE TEMPORARY TABLE import_stores (number int4, store_id uuid) ON COMMIT DROP"
 }
 
 /// Held until the transaction ends. The second key sets these locks apart from others on the same tenant.

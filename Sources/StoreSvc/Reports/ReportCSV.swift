@@ -21,11 +21,13 @@ struct ReportCSV {
       (uptime.up.week, Self.microsecondsPerHour), (uptime.down.hour, Self.microsecondsPerMinute),
       (uptime.down.day, Self.microsecondsPerHour), (uptime.down.week, Self.microsecondsPerHour),
     ] {
-      bytes.append(UInt8(ascii: ","))
+      appendComma()
       appendHundredths(of: time, unit: unit)
     }
     bytes.append(UInt8(ascii: "\n"))
   }
+
+  mutating func appendComma() { bytes.append(UInt8(ascii: ",")) }
 
   /// `time / unit` rounded half away from zero to two decimals, without trailing zeros: `45`, `12.5`, `80.33`.
   /// `time` is not negative and `unit` divides by 100.

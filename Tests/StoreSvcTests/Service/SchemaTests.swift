@@ -1,0 +1,105 @@
+import Foundation
+import Testing
+
+@testable import Postgres
+@testable import StoreSvc
+
+@Suite("Schema")
+struct SchemaTests {
+  /// What every tenant table must be; anything this finds is a hole.
+  private struct FindUnguardedTables: Statement {
+    static let name = "FindUnguardedTables"
+    static let sql = """
+      SELECT c.relname::text || ': ' || CASE
+          WHEN NOT c.relrowsecurity OR NOT c.relforcerowsecurity THEN 'row-level security is not forced'
+          WHEN NOT EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant')
+            THEN 'no policy'
+          ELSE 'a unique key does not begin with tenant_id' END
+      FROM pg_class c
+      WHERE c.relnamespace = 'store'::regnamespace AND c.relkind IN ('r', 'p')
+        AND c.relname <> 'schema_migrations'
+        AND (NOT c.relrowsecurity OR NOT c.relforcerowsecurity
+          OR NOT EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant')
+          OR EXISTS (
+            SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+            WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND a.attname <> 'tenant_id'))
+      """
+    static func decode(_ row: inout RowReader) throws -> String { try row.next() }
+  }
+
+  private struct CountTables: Statement {
+    static let name = "CountTables"
+    static let sql = """
+      SELECT count(*) FROM pg_class WHERE relnamespace = 'store'::regnamespace AND relkind IN ('r', 'p')
+      """
+    static func decode(_ row: inout RowReader) throws -> Int64 { try row.next() }
+  }
+
+  @Test("Every table forces row-level security, and its unique keys begin with tenant_id")
+  func guarded() async throws {
+    try await TestHouse.with(works: false) { house in
+      #expect(try await house.superuser.execute(FindUnguardedTables(), tenant: nil) == [])
+      let count = try await house.superuser.executeOne(CountTables(), tenant: nil)
+      #expect(count ?? 0 >= 7)
+    }
+  }
+
+  @Test("Without a tenant a session sees nothing, and only claim_report crosses tenants")
+  func withoutTenant() async throws {
+    try await TestHouse.with(works: false) { house in
+      _ = try await house.create()
+      let find = ListStoresPage(tenant: TestHouse.tenant, after: nil, limit: 10)
+      #expect(try await house.postgres.execute(find, tenant: nil).isEmpty)
+      #expect(try await house.postgres.execute(find, tenant: TestHouse.stranger).isEmpty)
+      #expect(try await house.postgres.execute(find, tenant: TestHouse.tenant).count == 1)
+      let foreign = InsertStore(
+        tenant: TestHouse.tenant, id: .v7(now: .now()), name: "x", timezone: "Etc/UTC", externalID: nil,
+        now: .now())
+      await #expect(throws: PostgresError.self) {
+        try await house.postgres.execute(foreign, tenant: TestHouse.stranger)
+      }
+    }
+  }
+
+  static let statements: [any Statement.Type] = [
+    ChangeStore.self, ClaimReport.self, CompleteReport.self, CountStagedPolls.self, CreateImportedStores.self,
+    DeleteHours.self, DeleteHoursOfStagedStores.self, DeletePollsOfStore.self, DeleteStoreRow.self,
+    ExtendLease.self, FailReport.self, FindMissingStore.self, FindNewestPoll.self, FindReport.self,
+    FindReportChunk.self, FindStore.self, InsertHours.self, InsertImport.self, InsertReportChunk.self,
+    InsertStagedHours.self, InsertStagedPolls.self, InsertStore.self, ListStoresPage.self, LoadPolls.self,
+    LoadReportStores.self, LockImports.self, QueueReport.self, ReleaseReport.self,
+    ReplaceContradictedPolls.self, ResolveImportedStores.self, SetStagedTimezones.self, SettleAsOf.self,
+    TouchStore.self, UpsertPolls.self,
+  ]
+
+  @Test("Every statement can be prepared against the migrated schema")
+  func prepared() async throws {
+    try await TestHouse.with(works: false) { house in
+      try await house.postgres.transaction(tenant: TestHouse.tenant) { transaction in
+        for staging in [PollFile.staging, HoursFile.staging, TimezoneFile.staging] {
+          try await transaction.execute(sql: staging.create)
+        }
+        try await transaction.execute(sql: ImportStores.create)
+        for statement in Self.statements {
+          try await transaction.execute(
+            sql: "PREPARE \(statement.name) AS \(statement.sql)", name: statement.name)
+        }
+      }
+    }
+  }
+
+  @Test("No statement is missing from that list")
+  func listed() throws {
+    let sources = URL(filePath: #filePath).deletingLastPathComponent().appending(
+      path: "../../../Sources/StoreSvc"
+    )
+    .standardized
+    let files = try #require(FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil))
+    var declared: Set<String> = []
+    for case let file as URL in files where file.pathExtension == "swift" {
+      let text = try String(contentsOf: file, encoding: .utf8)
+      for match in text.matches(of: /struct (\w+): Statement \{/) { declared.insert(String(match.1)) }
+    }
+    #expect(declared == Set(Self.statements.map { "\($0)" }))
+  }
+}

@@ -1,0 +1,242 @@
+import Glibc
+import Logging
+import MainstreetAPI
+import NIOCore
+import NIOPosix
+import RPC
+import ServiceKit
+import ServiceLifecycle
+import Synchronization
+import Testing
+
+@testable import Postgres
+@testable import StoreSvc
+
+/// The service on a loopback port, with a migrated database of its own that it uses as the role it has in
+/// production.
+struct TestHouse: Sendable {
+  let stores: StoreServiceClient
+  let postgres: PostgresClient
+  /// As the superuser, whom row-level security does not bind.
+  let superuser: PostgresClient
+  let worker: ReportWorker
+  let zones: TimeZones
+
+  static let tenant = UUID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0001)
+  static let stranger = UUID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0002)
+
+  static func principal(_ tenant: UUID = tenant, role: String = "owner") -> Metadata {
+    [Principal.metadataKey: Principal(tenant: "\(tenant)", subject: "test", roles: [role]).text]
+  }
+
+  /// - Parameter works: whether reports are computed; otherwise they wait for the test to do it.
+  static func with<Result: Sendable>(
+    works: Bool = true, _ body: @Sendable (TestHouse) async throws -> Result
+  ) async throws -> Result {
+    let serverURL = try #require(
+      getenv("MAINSTREET_TEST_DATABASE_URL").map { String(cString: $0) },
+      "set MAINSTREET_TEST_DATABASE_URL to a superuser's URL of a throwaway Postgres, or run ./dev test")
+    await HouseGate.shared.enter()
+    defer { HouseGate.shared.leave() }
+    let name = "store_" + UUID.v7(now: .now()).description.replacing("-", with: "")
+    let server = try client(serverURL)
+    try await server.run(sql: roles)
+    try await server.run(sql: "CREATE DATABASE \(name) TEMPLATE template0")
+    await server.loop.drain()
+    let url = serverURL.replacing(":///postgres", with: ":///\(name)")
+    let outcome: Swift.Result<Result, any Error>
+    do {
+      outcome = .success(try await with(url, works: works, body))
+    } catch { outcome = .failure(error) }
+    let sweeper = try client(serverURL)
+    try await sweeper.run(sql: "DROP DATABASE \(name) WITH (FORCE)")
+    await sweeper.loop.drain()
+    return try outcome.get()
+  }
+
+  private static func with<Result: Sendable>(
+    _ url: String, works: Bool, _ body: @Sendable (TestHouse) async throws -> Result
+  ) async throws -> Result {
+    let superuser = try client(url)
+    try await superuser.run(sql: "CREATE SCHEMA store AUTHORIZATION mainstreet_store_owner")
+    try await superuser.run(sql: "GRANT USAGE ON SCHEMA store TO mainstreet_store")
+    let owner = try client(url + "&user=mainstreet_store_owner")
+    try await Migrator(schema: StoreSvc.schema, migrations: StoreSvc.migrations).run(
+      on: owner, logger: .quiet)
+    await owner.loop.drain()
+
+    let zones = try TimeZones()
+    let postgres = try client(url + "&user=mainstreet_store")
+    let signal = WorkSignal()
+    let service = Rpcs(postgres: postgres, zones: zones, reportSignal: signal)
+    let worker = ReportWorker(postgres: postgres, zones: zones, signal: signal, logger: .quiet)
+    let admission = Admission(trustsDevelopmentPrincipal: true)
+    var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
+    configuration.shutdownGrace = .seconds(2)
+    let server = RPCServer(
+      services: [service.serviceDefinition.mappingDatabaseErrors()], configuration: configuration,
+      admit: { try admission.admit($0, $1) }, logger: .quiet)
+    let serving = ServiceGroup(
+      services: works ? [postgres, server, worker] : [postgres, server], logger: .quiet)
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await serving.run() }
+      let port = try await server.boundAddress.port ?? 0
+      let client = RPCClient(target: .tcp(host: "127.0.0.1", port: port), logger: .quiet)
+      let calling = ServiceGroup(services: [client], logger: .quiet)
+      group.addTask { try await calling.run() }
+      let house = TestHouse(
+        stores: StoreServiceClient(client), postgres: postgres, superuser: superuser,
+        worker: worker, zones: zones)
+      let outcome: Swift.Result<Result, any Error>
+      do { outcome = .success(try await body(house)) } catch { outcome = .failure(error) }
+      await calling.triggerGracefulShutdown()
+      await serving.triggerGracefulShutdown()
+      try await group.waitForAll()
+      await superuser.loop.drain()
+      return try outcome.get()
+    }
+  }
+
+  private static func client(_ url: String) throws -> PostgresClient {
+    var configuration = PostgresClient.Configuration(url: url, applicationName: "StoreSvcTests")
+    configuration.sharedConnections = 1
+    configuration.shutdownGrace = .seconds(2)
+    return try PostgresClient(configuration: configuration, logger: .quiet)
+  }
+
+  /// Roles belong to the server, and other suites may be making them at this moment.
+  private static let roles = """
+    DO $$
+    BEGIN
+      IF to_regrole('mainstreet_store_owner') IS NULL THEN CREATE ROLE mainstreet_store_owner LOGIN; END IF;
+      IF to_regrole('mainstreet_store') IS NULL THEN CREATE ROLE mainstreet_store LOGIN; END IF;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN
+      PERFORM pg_sleep(0);
+    END
+    $$
+    """
+}
+
+extension TestHouse {
+  func create(_ name: String = "Corner shop", externalID: String? = nil, timezone: String? = nil) async throws
+    -> Store
+  {
+    try await stores.createStore(
+      CreateStoreRequest(name: name, timezone: timezone, externalId: externalID), metadata: Self.principal()
+    ).message
+  }
+
+  /// Imports polls, hours or zones, in pieces of `pieceSize` bytes.
+  func importFile(_ kind: ImportKind, _ text: String) async throws -> ImportSummary {
+    try await importFile(kind, Array(text.utf8))
+  }
+
+  func importFile(_ kind: ImportKind, _ bytes: [UInt8], pieceSize: Int = 64 * 1024) async throws
+    -> ImportSummary
+  {
+    let pieces: @Sendable (RequestWriter<HttpBody>) async throws -> Void = { writer in
+      for start in stride(from: 0, to: bytes.count, by: pieceSize) {
+        let piece = ByteBuffer(bytes: bytes[start..<min(start + pieceSize, bytes.count)])
+        try await writer.write(HttpBody(contentType: "text/csv", data: piece))
+      }
+    }
+    switch kind {
+    case .polls: return try await stores.importPolls(metadata: Self.principal(), requests: pieces).message
+    case .hours:
+      return try await stores.importBusinessHours(metadata: Self.principal(), requests: pieces).message
+    case .timezones:
+      return try await stores.importTimezones(metadata: Self.principal(), requests: pieces).message
+    }
+  }
+
+  enum ImportKind { case polls, hours, timezones }
+
+  /// Asks for a report and waits until it is complete or failed.
+  func report(asOf: Timestamp? = nil, stores storeIDs: [String] = []) async throws -> Report {
+    let id = try await stores.triggerReport(
+      TriggerReportRequest(asOf: asOf, storeIds: storeIDs), metadata: Self.principal()
+    ).message.reportId
+    while true {
+      let report = try await stores.getReport(
+        GetReportRequest(reportId: id), metadata: Self.principal()
+      ).message
+      if report.status == .complete || report.status == .failed { return report }
+    }
+  }
+
+  /// The body of a download with its type and disposition.
+  func download(_ id: String, as tenant: UUID = tenant) async throws -> (
+    type: String, body: String, name: String?
+  ) {
+    try await stores.downloadReport(
+      DownloadReportRequest(reportId: id), metadata: Self.principal(tenant)
+    ) { stream in
+      var type = ""
+      var body = ByteBuffer()
+      for try await piece in stream {
+        if type.isEmpty { type = piece.contentType }
+        body.writeImmutableBuffer(piece.data)
+      }
+      return (type, String(buffer: body), try await stream.initialMetadata["http-content-disposition"])
+    }
+  }
+}
+
+/// Tests run all at once, and a throwaway Postgres has a hundred connections: so many houses stand at a time.
+private final class HouseGate: Sendable {
+  static let shared = HouseGate()
+
+  private let state = Mutex((free: 4, waiting: [CheckedContinuation<Void, Never>]()))
+
+  func enter() async {
+    await withCheckedContinuation { continuation in
+      let isFree = state.withLock { state in
+        guard state.free == 0 else {
+          state.free -= 1
+          return true
+        }
+        state.waiting.append(continuation)
+        return false
+      }
+      if isFree { continuation.resume() }
+    }
+  }
+
+  func leave() {
+    let next = state.withLock { state -> CheckedContinuation<Void, Never>? in
+      if state.waiting.isEmpty { state.free += 1 }
+      return state.waiting.isEmpty ? nil : state.waiting.removeFirst()
+    }
+    next?.resume()
+  }
+}
+
+extension PostgresClient {
+  /// One statement outside any transaction block, as CREATE DATABASE wants it.
+  func run(sql: String) async throws {
+    let request = Request([Step(unprepared: sql, name: "Test")], deadline: nil)
+    _ = try await request.wait(submit: { loop.submit(.request(request)) })
+  }
+}
+
+extension Logger {
+  static var quiet: Logger { Logger(label: "StoreSvcTests") { _ in SwiftLogNoOpLogHandler() } }
+}
+
+/// The reason of the error a call ends with.
+func reason(of body: () async throws -> some Any) async throws -> String? {
+  do {
+    _ = try await body()
+    return nil
+  } catch let error as RPCError {
+    return error.reason
+  }
+}
+
+/// Expects a call to end with the error of that reason.
+func expectReason(
+  _ expected: String, sourceLocation: SourceLocation = #_sourceLocation, _ body: () async throws -> some Any
+) async throws {
+  let found = try await reason(of: body)
+  #expect(found == expected, sourceLocation: sourceLocation)
+}
