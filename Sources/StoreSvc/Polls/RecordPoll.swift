@@ -6,9 +6,7 @@ import RPC
 extension StoreService {
   func recordPoll(_ request: RecordPollRequest, _ context: CallContext) async throws -> RecordPollResponse {
     let tenant = try tenant(of: context)
-    let poll = try NewPoll(
-      store: id(request.storeId, field: "store_id"), status: request.status, timestamp: request.timestamp,
-      now: now())
+    let poll = try newPoll(request)
     let known = KnownPolls(
       try await postgres.execute(
         UpsertPolls(tenant: tenant, polls: [poll]), tenant: tenant,
@@ -19,5 +17,14 @@ extension StoreService {
     if outcome != .recorded { context.setInitialMetadata("http-status", "200") }
     return RecordPollResponse(
       storeId: request.storeId, status: request.status, timestamp: Timestamp(poll.at), outcome: outcome)
+  }
+
+  private func newPoll(_ request: RecordPollRequest) throws(RPCError) -> NewPoll {
+    let store = try id(request.storeId, field: "store_id")
+    do throws(PollError) {
+      return try NewPoll(store: store, status: request.status, timestamp: request.timestamp, now: now())
+    } catch {
+      throw error.rpcError
+    }
   }
 }

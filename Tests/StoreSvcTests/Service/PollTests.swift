@@ -52,7 +52,9 @@ struct PollTests {
     try await TestHouse.with(works: false) { house in
       let request = RecordPollRequest(
         storeId: "\(TestHouse.stranger)", status: .active, timestamp: Self.noon)
-      try await expectReason("STORE_NOT_FOUND") { try await house.stores.recordPoll(request, metadata: TestHouse.principal()) }
+      try await expectReason("STORE_NOT_FOUND") {
+        try await house.stores.recordPoll(request, metadata: TestHouse.principal())
+      }
     }
   }
 

@@ -12,7 +12,7 @@ import Testing
 @testable import Postgres
 @testable import StoreSvc
 
-/// The service on a loopback port, with a migrated database of its own that it uses as the role it has in
+/// The service on a loopback port, with a migrated database to itself that it uses as the role it has in
 /// production.
 struct TestHouse: Sendable {
   let stores: StoreServiceClient
@@ -36,35 +36,49 @@ struct TestHouse: Sendable {
     let serverURL = try #require(
       getenv("MAINSTREET_TEST_DATABASE_URL").map { String(cString: $0) },
       "set MAINSTREET_TEST_DATABASE_URL to a superuser's URL of a throwaway Postgres, or run ./dev test")
-    await HouseGate.shared.enter()
-    defer { HouseGate.shared.leave() }
+    let site = await BuildingSites.shared.enter()
+    let outcome: Swift.Result<Result, any Error>
+    var url = site.url
+    do {
+      if let url { try await clear(url) } else { url = try await prepare(serverURL) }
+      outcome = .success(try await with(url ?? serverURL, works: works, body))
+    } catch { outcome = .failure(error) }
+    BuildingSites.shared.leave(Site(url: url))
+    return try outcome.get()
+  }
+
+  /// A new database with the schema in it.
+  private static func prepare(_ serverURL: String) async throws -> String {
     let name = "store_" + UUID.v7(now: .now()).description.replacing("-", with: "")
     let server = try client(serverURL)
     try await server.run(sql: roles)
     try await server.run(sql: "CREATE DATABASE \(name) TEMPLATE template0")
     await server.loop.drain()
     let url = serverURL.replacing(":///postgres", with: ":///\(name)")
-    let outcome: Swift.Result<Result, any Error>
-    do {
-      outcome = .success(try await with(url, works: works, body))
-    } catch { outcome = .failure(error) }
-    let sweeper = try client(serverURL)
-    try await sweeper.run(sql: "DROP DATABASE \(name) WITH (FORCE)")
-    await sweeper.loop.drain()
-    return try outcome.get()
+    let superuser = try client(url)
+    try await superuser.run(sql: "CREATE SCHEMA store AUTHORIZATION mainstreet_store_owner")
+    try await superuser.run(sql: "GRANT USAGE ON SCHEMA store TO mainstreet_store")
+    await superuser.loop.drain()
+    let owner = try client(url + "&user=mainstreet_store_owner")
+    try await Migrator(schema: StoreSvc.schema, migrations: StoreSvc.migrations).run(
+      on: owner, logger: .quiet)
+    await owner.loop.drain()
+    return url
+  }
+
+  private static func clear(_ url: String) async throws {
+    let superuser = try client(url)
+    try await superuser.run(
+      sql:
+        "TRUNCATE store.stores, store.business_hours, store.polls, store.imports, store.reports, store.report_chunks"
+    )
+    await superuser.loop.drain()
   }
 
   private static func with<Result: Sendable>(
     _ url: String, works: Bool, _ body: @Sendable (TestHouse) async throws -> Result
   ) async throws -> Result {
     let superuser = try client(url)
-    try await superuser.run(sql: "CREATE SCHEMA store AUTHORIZATION mainstreet_store_owner")
-    try await superuser.run(sql: "GRANT USAGE ON SCHEMA store TO mainstreet_store")
-    let owner = try client(url + "&user=mainstreet_store_owner")
-    try await Migrator(schema: StoreSvc.schema, migrations: StoreSvc.migrations).run(
-      on: owner, logger: .quiet)
-    await owner.loop.drain()
-
     let zones = try TimeZones()
     let postgres = try client(url + "&user=mainstreet_store")
     let signal = WorkSignal()
@@ -182,32 +196,44 @@ extension TestHouse {
   }
 }
 
-/// Tests run all at once, and a throwaway Postgres has a hundred connections: so many houses stand at a time.
-private final class HouseGate: Sendable {
-  static let shared = HouseGate()
+/// A database for one test at a time.
+private struct Site: Sendable {
+  /// Nil until the first test has made it.
+  var url: String?
+}
 
-  private let state = Mutex((free: 4, waiting: [CheckedContinuation<Void, Never>]()))
+/// Tests run all at once, but a throwaway Postgres has a hundred connections, and making a database takes longer than
+/// most tests: so a few databases are used again and again.
+private final class BuildingSites: Sendable {
+  static let shared = BuildingSites()
 
-  func enter() async {
+  private struct State {
+    var free = Array(repeating: Site(), count: 4)
+    var waiting: [CheckedContinuation<Site, Never>] = []
+  }
+
+  private let state = Mutex(State())
+
+  func enter() async -> Site {
     await withCheckedContinuation { continuation in
-      let isFree = state.withLock { state in
-        guard state.free == 0 else {
-          state.free -= 1
-          return true
+      let site = state.withLock { state in
+        guard let site = state.free.popLast() else {
+          state.waiting.append(continuation)
+          return nil as Site?
         }
-        state.waiting.append(continuation)
-        return false
+        return site
       }
-      if isFree { continuation.resume() }
+      if let site { continuation.resume(returning: site) }
     }
   }
 
-  func leave() {
-    let next = state.withLock { state -> CheckedContinuation<Void, Never>? in
-      if state.waiting.isEmpty { state.free += 1 }
-      return state.waiting.isEmpty ? nil : state.waiting.removeFirst()
+  func leave(_ site: Site) {
+    let next = state.withLock { state -> CheckedContinuation<Site, Never>? in
+      guard state.waiting.isEmpty else { return state.waiting.removeFirst() }
+      state.free.append(site)
+      return nil
     }
-    next?.resume()
+    next?.resume(returning: site)
   }
 }
 
