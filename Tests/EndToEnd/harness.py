@@ -51,12 +51,15 @@ class Cluster:
         return f"postgresql:///postgres?host={self.data}&user=postgres"
 
     def start(self):
+        """Returns once connections are accepted, recovery from a crash included."""
         options = f"-k {self.data} -c listen_addresses= -c max_connections=200"
         self._as_postgres(PG_BIN / "pg_ctl", "-D", self.data, "-w", "-l", self.data / "log", "-o", options, "start")
 
     def kill(self):
         """kill -9 of the postmaster and all its children, as when the machine loses power."""
         postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
+        # Stopped, it cannot have another child while we count them.
+        os.kill(postmaster, signal.SIGSTOP)
         children = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(postmaster)], capture_output=True, text=True, check=False
         ).stdout.split()
@@ -65,6 +68,9 @@ class Cluster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         eventually(lambda: not any(self._runs(pid) for pid in pids), what="the death of Postgres")
+        # Where nobody reaps orphans, the dead postmaster's number stays taken and the next would not start.
+        for lock in ("postmaster.pid", ".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
+            (self.data / lock).unlink(missing_ok=True)
 
     @staticmethod
     def _runs(pid):
@@ -238,6 +244,9 @@ class Platform:
         return eventually(ready, timeout, f"report {report_id}")
 
     def stop(self):
+        """Ends everything; shows what the programs complained of, for when the test failed."""
+        for process in (self.store, self.edge):
+            print(*(line for line in process.log.read_text().splitlines() if '"level":"error"' in line), sep="\n")
         self.edge.stop()
         self.store.stop()
         self.database.drop()
