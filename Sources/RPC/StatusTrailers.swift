@@ -49,7 +49,11 @@ extension HeaderBlock {
       case .binary(let bytes): add(entry.name.utf8, Base64.encode(bytes))
       case .text(let text):
         // Values may hold what a user typed; anything but printable ASCII would break the connection.
-        add(entry.name.utf8, text.utf8.lazy.map { (0x20...0x7e).contains($0) ? $0 : UInt8(ascii: "?") })
+        if text.utf8.allSatisfy({ (0x20...0x7e).contains($0) }) {
+          add(entry.name.utf8, text.utf8)
+        } else {
+          add(entry.name.utf8, text.utf8.map { (0x20...0x7e).contains($0) ? $0 : UInt8(ascii: "?") })
+        }
       }
     }
   }
