@@ -1,10 +1,9 @@
-import ArgumentParser
 import ServiceKit
 
 /// The public face of the platform: JSON over HTTP/1.1 in, RPCs to the services behind, and back.
 @main
 struct Edge: ServiceProgram {
-  static func main() async { await ServiceCommand<Edge>.main() }
+  static func main() async { await run() }
 
   static let name = "edge"
   static let summary = "Serves the platform's JSON API and calls the services behind it."
