@@ -5,7 +5,8 @@ package import NIOCore
 /// the stream has closed every operation does nothing.
 package final class HTTP2Stream {
   package internal(set) var id: Int32
-  package unowned let connection: HTTP2Connection
+  /// `nil` once the stream has closed.
+  package private(set) var connection: HTTP2Connection?
   var delegate: (any HTTP2StreamDelegate)?
 
   /// Where the connection keeps this stream.
@@ -13,7 +14,9 @@ package final class HTTP2Stream {
   package internal(set) var isClosed = false
   var hadHeaders = false
   var inboundEnded = false
-  var headerListBytes = 0
+  private var headerListBytes = 0
+  /// Past it the connection ends.
+  private let maxHeaderListBytes: Int
 
   /// Bytes received and not yet consumed. They must go back when the stream closes, or the connection's window
   /// shrinks with every stream that ends unread.
@@ -29,6 +32,8 @@ package final class HTTP2Stream {
   init(id: Int32, connection: HTTP2Connection) {
     self.id = id
     self.connection = connection
+    maxHeaderListBytes =
+      connection.configuration.maxHeaderListBytes * HTTP2Configuration.headerListTerminationFactor
   }
 
   /// Bytes written and not yet handed to the socket.
@@ -47,7 +52,7 @@ package final class HTTP2Stream {
         _ = nghttp2_submit_response(session, id, fields, count, &provider)
       }
     }
-    connection.setNeedsPump()
+    connection?.setNeedsPump()
   }
 
   /// Queues body bytes, after the headers have been submitted.
@@ -70,7 +75,7 @@ package final class HTTP2Stream {
     guard let session = activeSession else { return }
     outbound.removeAll()
     _ = nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, code.rawValue)
-    connection.setNeedsPump()
+    connection?.setNeedsPump()
   }
 
   private func resume() {
@@ -78,7 +83,7 @@ package final class HTTP2Stream {
       isDeferred = false
       _ = nghttp2_session_resume_data(session, id)
     }
-    connection.setNeedsPump()
+    connection?.setNeedsPump()
   }
 
   // MARK: Receiving
@@ -89,7 +94,17 @@ package final class HTTP2Stream {
     guard count > 0, let session = activeSession else { return }
     heldBytes -= count
     _ = nghttp2_session_consume(session, id, count)
-    connection.setNeedsPump()
+    connection?.setNeedsPump()
+  }
+
+  /// False when the header list being received is far over the limit.
+  func countHeader(_ count: Int) -> Bool {
+    headerListBytes += count
+    return headerListBytes <= maxHeaderListBytes
+  }
+
+  func headerListEnded() {
+    headerListBytes = 0
   }
 
   func hold(_ count: Int) {
@@ -98,7 +113,7 @@ package final class HTTP2Stream {
 
   // MARK: What nghttp2 asks for
 
-  private var activeSession: OpaquePointer? { isClosed ? nil : connection.session }
+  private var activeSession: OpaquePointer? { isClosed ? nil : connection?.session }
 
   var dataProvider: nghttp2_data_provider {
     nghttp2_data_provider(
@@ -137,7 +152,7 @@ package final class HTTP2Stream {
     outbound.move(length, to: &buffer)
     if !isInMoved {
       isInMoved = true
-      connection.moved.append(self)
+      connection?.moved.append(self)
     }
   }
 
@@ -153,5 +168,6 @@ package final class HTTP2Stream {
     let delegate = delegate
     self.delegate = nil
     delegate?.closed(code)
+    connection = nil
   }
 }

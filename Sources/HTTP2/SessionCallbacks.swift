@@ -29,12 +29,10 @@ final class SessionCallbacks: @unchecked Sendable {
       session, frame, name, nameCount, value, valueCount, _, user in
       guard let frame, let user, let stream = SessionCallbacks.stream(session, frame.pointee.hd.stream_id)
       else { return 0 }
-      let connection = SessionCallbacks.connection(user)
       // nghttp2 advertises the limit of the header list but does not enforce it.
-      let limit = connection.configuration.maxHeaderListBytes
-      stream.headerListBytes += nameCount + valueCount + 32
-      if stream.headerListBytes > limit * HTTP2Configuration.headerListTerminationFactor {
-        connection.terminate(.enhanceYourCalm, reason: "header list far over the limit of \(limit) bytes")
+      guard stream.countHeader(nameCount + valueCount + 32) else {
+        SessionCallbacks.connection(user).terminate(
+          .enhanceYourCalm, reason: "header list far over its limit")
         return 0
       }
       stream.delegate?.received(
@@ -101,7 +99,7 @@ final class SessionCallbacks: @unchecked Sendable {
       guard let stream = stream(session, head.stream_id) else { return }
       let trailing = stream.hadHeaders
       stream.hadHeaders = true
-      stream.headerListBytes = 0
+      stream.headerListEnded()
       stream.delegate?.headersEnded(trailing: trailing)
       if endStream { end(stream) }
     case NGHTTP2_DATA.rawValue:

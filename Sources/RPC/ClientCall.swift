@@ -135,7 +135,7 @@ final class ClientCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   }
 
   func closed(_ code: HTTP2ErrorCode) {
-    let reason = stream?.connection.closeReason
+    let reason = stream?.connection?.closeReason
     stream = nil
     if code == .refusedStream, request != nil, !state.hasHeaders, !state.isFinished,
       attempts < Self.maxAttempts

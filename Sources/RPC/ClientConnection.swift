@@ -4,8 +4,9 @@ import NIOCore
 /// One HTTP/2 connection of a subchannel, from the attempt to make it to its end.
 final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   private let subchannel: Subchannel
-  /// Held by the channel it works in.
-  private(set) weak var http2: HTTP2Connection?
+  /// Holds this connection too, until `release`. Not `weak`: an object that ever had a weak reference is counted
+  /// the slow way, and this one is counted several times per call.
+  private(set) var http2: HTTP2Connection?
   private(set) var channel: (any Channel)?
   private var isReady = false
   private var introduction: Scheduled<Void>?
@@ -23,6 +24,11 @@ final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
       role: .client, configuration: subchannel.configuration.http2, delegate: self)
     self.http2 = http2
     return http2
+  }
+
+  /// The attempt has failed or the channel has closed.
+  func release() {
+    http2 = nil
   }
 
   func connected(_ channel: any Channel) {

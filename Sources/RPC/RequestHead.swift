@@ -25,12 +25,14 @@ struct RequestHead {
     self.maxBytes = maxBytes
   }
 
-  mutating func receive(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, methods: MethodTable) {
+  mutating func receive(
+    name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, methods: @autoclosure () -> MethodTable
+  ) {
     bytes += name.count + value.count + 32
     guard bytes <= maxBytes else { return }
     switch name.count {
     case 5 where name.equals(":path"):
-      method = methods.find(value)
+      method = methods().find(value)
       if method == nil { unknownPath = String(decoding: value, as: UTF8.self) }
     case 7 where name.equals(":method"):
       isPost = value.equals("POST")

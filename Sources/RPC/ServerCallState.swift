@@ -34,10 +34,12 @@ struct ServerCallState {
 
   var isFinished: Bool { phase == .finished }
 
-  mutating func received(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, methods: MethodTable) {
+  mutating func received(
+    name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, methods: @autoclosure () -> MethodTable
+  ) {
     // Request trailers mean nothing in gRPC.
     guard phase == .head else { return }
-    head.receive(name: name, value: value, methods: methods)
+    head.receive(name: name, value: value, methods: methods())
   }
 
   mutating func headersEnded() -> Action {

@@ -10,7 +10,9 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   let channel: any Channel
 
   // On the loop only:
-  private(set) weak var http2: HTTP2Connection?
+  /// Holds this connection too, until `release`. Not `weak`: an object that ever had a weak reference is counted
+  /// the slow way, and this one is counted several times per call.
+  private(set) var http2: HTTP2Connection?
   /// Calls whose handlers start when nghttp2 has returned.
   var ready: [ServerCall] = []
   private var starting: [ServerCall] = []
@@ -34,6 +36,11 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
     let http2 = HTTP2Connection(role: .server, configuration: limits, delegate: self)
     self.http2 = http2
     try channel.pipeline.syncOperations.addHandler(http2)
+  }
+
+  /// The channel has closed.
+  func release() {
+    http2 = nil
   }
 
   func drain() {

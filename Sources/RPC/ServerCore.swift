@@ -39,7 +39,10 @@ final class ServerCore: Sendable {
       channel.close(promise: nil)
       return
     }
-    channel.closeFuture.whenComplete { _ in self.removed(connection) }
+    channel.closeFuture.whenComplete { _ in
+      self.removed(connection)
+      connection.release()
+    }
     try connection.start()
   }
 

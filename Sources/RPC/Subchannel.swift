@@ -175,6 +175,7 @@ final class Subchannel: @unchecked Sendable {
   /// A connection attempt has ended without a connection.
   func failed(_ connection: ClientConnection, _ reason: String) {
     connections[ObjectIdentifier(connection)] = nil
+    connection.release()
     guard case .connecting = state else { return }
     let error = RPCError(.unavailable, "cannot connect to \(target): \(reason)")
     if failures == 0 { logger.warning("\(error.message)") }
@@ -188,8 +189,8 @@ final class Subchannel: @unchecked Sendable {
     waiting.removeAll()
     for call in calls { call.end(with: error) }
     let pause = configuration.backoff.pause(failures: failures, random: .random(in: -1...1))
-    retry = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(pause)) { [weak self] in
-      guard let self, case .backingOff = self.state else { return }
+    retry = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(pause)) {
+      guard case .backingOff = self.state else { return }
       self.connect()
     }
   }
@@ -207,6 +208,7 @@ final class Subchannel: @unchecked Sendable {
 
   func closed(_ connection: ClientConnection) {
     connections[ObjectIdentifier(connection)] = nil
+    connection.release()
     retired(connection)
   }
 
