@@ -22,7 +22,7 @@ struct HoursFile: ImportedFile {
       4 as Int16, 4 as Int32, store, 2 as Int32, Int16(day), 4 as Int32, Int32(start), 4 as Int32, Int32(end))
   }
 
-  func merge(_ transaction: Transaction, tenant: UUID) async throws -> Int {
+  func merge(_ transaction: Transaction, tenant: UUID, _ postgres: PostgresClient) async throws -> Int {
     try await transaction.executeCount(DeleteHoursOfStagedStores(tenant: tenant))
     return try await transaction.executeCount(InsertStagedHours(tenant: tenant))
   }

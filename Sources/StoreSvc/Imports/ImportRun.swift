@@ -25,7 +25,7 @@ struct ImportRun<File: ImportedFile> {
       try await transaction.execute(sql: File.staging.create, name: "CreateImportStaging")
       let (tally, stores) = try await stage(pieces, transaction)
       let created = try await settle(stores, transaction)
-      let stored = try await file.merge(transaction, tenant: tenant)
+      let stored = try await file.merge(transaction, tenant: tenant, postgres)
       let summary = Summary(tally: tally, stored: stored, storesCreated: created)
       try await transaction.executeCount(
         InsertImport(tenant: tenant, id: .v7(now: now), kind: File.kind, summary: summary, now: now))

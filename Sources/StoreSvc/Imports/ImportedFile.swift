@@ -19,8 +19,9 @@ protocol ImportedFile {
   ) throws(Rejection)
 
   /// Moves what was staged to where it belongs. `import_stores` by then tells each number's store.
+  /// - Parameter postgres: for what must not wait for the import to end.
   /// - Returns: how many rows were stored; the others were duplicates.
-  func merge(_ transaction: Transaction, tenant: UUID) async throws -> Int
+  func merge(_ transaction: Transaction, tenant: UUID, _ postgres: PostgresClient) async throws -> Int
 }
 
 struct Staging {

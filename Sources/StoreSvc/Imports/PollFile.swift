@@ -37,7 +37,10 @@ struct PollFile: ImportedFile {
     return says("inactive") ? false : nil
   }
 
-  func merge(_ transaction: Transaction, tenant: UUID) async throws -> Int {
+  func merge(_ transaction: Transaction, tenant: UUID, _ postgres: PostgresClient) async throws -> Int {
+    // On another connection: in this transaction they would be locked, and unseen by others, until the end of it.
+    let months = try await transaction.execute(FindStagedMonths())
+    try await postgres.executeCount(EnsurePollPartitions(instants: months), tenant: tenant)
     let inserted = try await transaction.executeCount(InsertStagedPolls(tenant: tenant))
     // Only what was there already can contradict, and mostly nothing was.
     guard try await transaction.executeOne(CountStagedPolls()) ?? 0 > Int64(inserted) else { return inserted }
@@ -52,6 +55,12 @@ private let settledPolls = """
   FROM import_polls p JOIN import_stores s ON s.number = p.number
   ORDER BY s.store_id, p.at, p.line DESC
   """
+
+struct FindStagedMonths: Statement {
+  static let name = "FindStagedMonths"
+  static let sql = "SELECT DISTINCT date_trunc('month', at, 'UTC') FROM import_polls"
+  static func decode(_ row: inout RowReader) throws -> PostgresTimestamp { try row.next() }
+}
 
 struct InsertStagedPolls: Statement {
   static let name = "InsertStagedPolls"

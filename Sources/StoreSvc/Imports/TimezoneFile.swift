@@ -20,7 +20,7 @@ struct TimezoneFile: ImportedFile {
     rows.writeString(zone)
   }
 
-  func merge(_ transaction: Transaction, tenant: UUID) async throws -> Int {
+  func merge(_ transaction: Transaction, tenant: UUID, _ postgres: PostgresClient) async throws -> Int {
     try await transaction.executeCount(SetStagedTimezones(tenant: tenant))
   }
 }

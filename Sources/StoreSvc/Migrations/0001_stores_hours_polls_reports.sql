@@ -33,6 +33,7 @@ CREATE TABLE store.business_hours (
     FOREIGN KEY (tenant_id, store_id) REFERENCES store.stores ON DELETE CASCADE
 );
 
+-- Partitioned by month, so that retention drops tables instead of deleting rows; ensure_poll_partitions makes them.
 -- No foreign key: checking it row by row would cost an import more than all the rest. Whoever inserts locks the
 -- store FOR KEY SHARE; deleting a store deletes its polls.
 CREATE TABLE store.polls (
@@ -43,7 +44,7 @@ CREATE TABLE store.polls (
   -- How often a later arrival contradicted and replaced what was here.
   replaced   smallint    NOT NULL DEFAULT 0,
   CONSTRAINT polls_pkey PRIMARY KEY (tenant_id, store_id, at)
-);
+) PARTITION BY RANGE (at);
 
 CREATE TABLE store.imports (
   tenant_id       uuid        NOT NULL,
@@ -138,10 +139,36 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION store.claim_report FROM PUBLIC;
+-- Makes the partitions of polls for the months of these instants, where they are missing. Attaching, unlike creating
+-- in place, keeps nobody from reading or writing the others meanwhile.
+CREATE FUNCTION store.ensure_poll_partitions(instants timestamptz[])
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+DECLARE
+  month timestamptz;
+  partition text;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('store.polls'), 0);
+  FOR month IN
+    SELECT DISTINCT date_trunc('month', instant) FROM unnest(instants) AS instant
+    WHERE instant >= '1970-01-01' AND instant < now() + interval '1 day'
+  LOOP
+    partition := to_char(month, '"polls_"YYYY_MM');
+    CONTINUE WHEN to_regclass('store.' || partition) IS NOT NULL;
+    EXECUTE format('CREATE TABLE store.%I (LIKE store.polls INCLUDING ALL)', partition);
+    EXECUTE format('ALTER TABLE store.%I ENABLE ROW LEVEL SECURITY', partition);
+    EXECUTE format('ALTER TABLE store.%I FORCE ROW LEVEL SECURITY', partition);
+    EXECUTE format(
+      'ALTER TABLE store.polls ATTACH PARTITION store.%I FOR VALUES FROM (%L) TO (%L)',
+      partition, month, month + interval '1 month');
+  END LOOP;
+END
+$$;
+
+REVOKE ALL ON FUNCTION store.claim_report, store.ensure_poll_partitions FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA store TO mainstreet_store;
 GRANT SELECT, INSERT, UPDATE, DELETE
   ON store.stores, store.business_hours, store.polls, store.reports, store.report_chunks TO mainstreet_store;
 GRANT SELECT, INSERT ON store.imports TO mainstreet_store;
-GRANT EXECUTE ON FUNCTION store.claim_report TO mainstreet_store;
+GRANT EXECUTE ON FUNCTION store.claim_report, store.ensure_poll_partitions TO mainstreet_store;

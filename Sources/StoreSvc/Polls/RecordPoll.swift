@@ -7,10 +7,7 @@ extension StoreService {
   func recordPoll(_ request: RecordPollRequest, _ context: CallContext) async throws -> RecordPollResponse {
     let tenant = try tenant(of: context)
     let poll = try newPoll(request)
-    let known = KnownPolls(
-      try await postgres.execute(
-        UpsertPolls(tenant: tenant, polls: [poll]), tenant: tenant,
-        deadline: context.deadline))
+    let known = try await upsert([poll], tenant: tenant, context)
     guard let outcome = known.outcomes(of: [poll])[0] else {
       throw PollError.unknownStore(poll.store).rpcError
     }

@@ -22,9 +22,7 @@ extension StoreService {
         results.append(PollResult(index: index, rejected: error))
       }
     }
-    let known = KnownPolls(
-      try await postgres.execute(
-        UpsertPolls(tenant: tenant, polls: polls), tenant: tenant, deadline: context.deadline))
+    let known = try await upsert(polls, tenant: tenant, context)
     for ((index, poll), outcome) in zip(zip(indices, polls), known.outcomes(of: polls)) {
       if let outcome {
         results[index].outcome = outcome

@@ -1,4 +1,34 @@
 import Postgres
+import RPC
+
+extension StoreService {
+  func upsert(_ polls: [NewPoll], tenant: UUID, _ context: CallContext) async throws -> KnownPolls {
+    let statement = UpsertPolls(tenant: tenant, polls: polls)
+    do {
+      return KnownPolls(try await postgres.execute(statement, tenant: tenant, deadline: context.deadline))
+    } catch let error as PostgresError where error.isMissingPartition {
+      // The first poll of a month.
+      try await postgres.executeCount(
+        EnsurePollPartitions(instants: polls.map(\.at)), tenant: tenant, deadline: context.deadline)
+      return KnownPolls(try await postgres.execute(statement, tenant: tenant, deadline: context.deadline))
+    }
+  }
+}
+
+extension PostgresError {
+  /// "no partition of relation … found for row": a check that has no name of its own.
+  fileprivate var isMissingPartition: Bool { sqlState == .checkViolation && constraint == nil }
+}
+
+/// See the function in the first migration.
+struct EnsurePollPartitions: Statement {
+  static let name = "EnsurePollPartitions"
+  static let sql = "SELECT store.ensure_poll_partitions($1)"
+  static let isIdempotent = true
+  var instants: [PostgresTimestamp]
+
+  func bind(into bindings: inout Bindings) { bindings.append(instants) }
+}
 
 /// Stores polls, the last one of the batch for each (store, instant). Answers a row for each that was written and at
 /// least one, perhaps with nulls, for each store there is.
@@ -19,7 +49,7 @@ struct UpsertPolls: Statement {
       ON CONFLICT (tenant_id, store_id, at) DO UPDATE
         SET is_active = excluded.is_active, replaced = least(p.replaced, 32766) + 1
         WHERE p.is_active <> excluded.is_active
-      RETURNING p.store_id, p.at, p.xmax = 0 AS is_new
+      RETURNING p.store_id, p.at, p.replaced = 0 AS is_new
     )
     SELECT known.store_id, written.at, written.is_new FROM known LEFT JOIN written USING (store_id)
     """
