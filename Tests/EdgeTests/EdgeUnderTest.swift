@@ -4,7 +4,6 @@ import NIOCore
 import NIOPosix
 import RPC
 import Schema
-import ServiceKit
 import ServiceLifecycle
 import Synchronization
 

@@ -20,7 +20,7 @@ final class HTTPConnection: ChannelInboundHandler {
     var log: @Sendable (HTTPExchange, _ end: NIODeadline) -> Void
   }
 
-  private enum Phase {
+  enum Phase {
     /// Between requests; deadline: idle.
     case idle
     /// Part of a header block is here; deadline: header.
@@ -34,15 +34,15 @@ final class HTTPConnection: ChannelInboundHandler {
     case closed
   }
 
-  private let configuration: Configuration
-  private var limits: HTTPLimits { configuration.limits }
-  private var context: ChannelHandlerContext?
-  private var phase = Phase.idle
-  private var queue = CircularBuffer<HTTPServerRequestPart>()
-  private var queuedRequests = 0
+  let configuration: Configuration
+  var limits: HTTPLimits { configuration.limits }
+  var context: ChannelHandlerContext?
+  var phase = Phase.idle
+  var queue = CircularBuffer<HTTPServerRequestPart>()
+  var queuedRequests = 0
   private var isReading = false
   private var sawPart = false
-  private var isDraining = false
+  var isDraining = false
   private let deadline = ConnectionDeadline()
 
   init(_ configuration: Configuration) {
@@ -150,9 +150,17 @@ final class HTTPConnection: ChannelInboundHandler {
 
   // MARK: Requests
 
-  private func take(_ part: HTTPServerRequestPart) {
+  func take(_ part: HTTPServerRequestPart) {
     guard case .head(let head) = part else { return }
-    let reception = isDraining ? configuration.refuse(.shuttingDown(head)) : configuration.receive(head)
+    let reception =
+      if isDraining {
+        configuration.refuse(.shuttingDown(head))
+      } else if head.version == .http1_1, !head.namesOneHost {
+        // RFC 9112 §3.2: who a request is for must not be open to guessing.
+        configuration.refuse(.hostUnclear(head))
+      } else {
+        configuration.receive(head)
+      }
     let exchange = HTTPExchange(head: head, reception: reception, start: .now())
     phase = .exchange(exchange)
     deadline.disarm()
@@ -176,7 +184,7 @@ final class HTTPConnection: ChannelInboundHandler {
     armBody(of: exchange)
   }
 
-  private func receive(_ part: HTTPServerRequestPart, for exchange: HTTPExchange) {
+  func receive(_ part: HTTPServerRequestPart, for exchange: HTTPExchange) {
     switch part {
     case .head:
       break
@@ -241,157 +249,9 @@ final class HTTPConnection: ChannelInboundHandler {
     readOn()
   }
 
-  // MARK: Answers
-
-  func respond(_ response: HTTPResponse, to exchange: HTTPExchange) {
-    guard isCurrent(exchange), exchange.response == .none else { return }
-    let hasNoBody = response.head.status == 204
-    writeHead(response.head, of: exchange, framing: hasNoBody ? .none : .length(response.body.readableBytes))
-    if !hasNoBody, exchange.head.method != .HEAD, response.body.readableBytes > 0 {
-      exchange.bytesOut += response.body.readableBytes
-      context?.write(NIOAny(response.body), promise: nil)
-    }
-    context?.flush()
-    finish(exchange)
-  }
-
-  func start(_ head: HTTPResponseHead, of exchange: HTTPExchange) {
-    guard isCurrent(exchange), exchange.response == .none else { return }
-    let knowsChunks = exchange.head.version == .http1_1
-    if !knowsChunks { exchange.keepsAlive = false }
-    writeHead(head, of: exchange, framing: knowsChunks ? .chunked : .untilClose)
-    context?.flush()
-  }
-
-  func write(
-    _ chunk: ByteBuffer, of exchange: HTTPExchange, _ waiter: CheckedContinuation<Void, any Error>
-  ) {
-    guard isCurrent(exchange), exchange.response == .begun, let context else {
-      return waiter.resume(throwing: ClientDisconnected())
-    }
-    if exchange.head.method != .HEAD, chunk.readableBytes > 0 {
-      exchange.bytesOut += chunk.readableBytes
-      if exchange.framing == .chunked {
-        write("\(String(chunk.readableBytes, radix: 16))\r\n", flush: false)
-        context.write(NIOAny(chunk), promise: nil)
-        write("\r\n")
-      } else {
-        context.writeAndFlush(NIOAny(chunk), promise: nil)
-      }
-    }
-    if context.channel.isWritable {
-      waiter.resume()
-    } else {
-      exchange.writeWaiter = waiter
-    }
-  }
-
-  func end(_ exchange: HTTPExchange) {
-    guard isCurrent(exchange), exchange.response == .begun else { return }
-    if exchange.framing == .chunked, exchange.head.method != .HEAD { write("0\r\n\r\n") }
-    finish(exchange)
-  }
-
-  func fail(_ exchange: HTTPExchange, _ response: HTTPResponse) {
-    guard isCurrent(exchange) else { return }
-    if exchange.response == .none { respond(response, to: exchange) } else { abort() }
-  }
-
-  private func abort() {
-    context?.close(promise: nil)
-  }
-
-  private func writeHead(_ head: HTTPResponseHead, of exchange: HTTPExchange, framing: BodyFraming) {
-    guard let context else { return }
-    // An answer ahead of the body's end is the connection's last: what is still to come is no request.
-    if isDraining || !exchange.isRequestComplete { exchange.keepsAlive = false }
-    exchange.response = .begun
-    exchange.status = head.status
-    exchange.framing = framing
-    var out = context.channel.allocator.buffer(capacity: 1024)
-    head.write(
-      to: &out, framing: framing, requestID: exchange.reception.requestID, keepsAlive: exchange.keepsAlive,
-      date: configuration.date)
-    context.write(NIOAny(out), promise: nil)
-  }
-
-  private func finish(_ exchange: HTTPExchange) {
-    exchange.response = .ended
-    exchange.pending = ByteBuffer()
-    exchange.fail(ClientDisconnected())
-    configuration.log(exchange, .now())
-    next(after: exchange)
-  }
-
-  private func next(after exchange: HTTPExchange) {
-    guard let context, isCurrent(exchange) else { return }
-    guard exchange.keepsAlive else { return hangUp(whileReceiving: !exchange.isRequestComplete) }
-    guard context.channel.isWritable else {
-      phase = .flushing
-      return arm(limits.writeStallDeadline)
-    }
-    becomeIdle()
-  }
-
-  private func becomeIdle() {
-    phase = .idle
-    arm(limits.idleDeadline)
-    takeQueued()
-    readOn()
-  }
-
-  /// Hands on queued parts until a request is under way.
-  private func takeQueued() {
-    while let part = queue.first {
-      switch phase {
-      case .idle, .head:
-        queue.removeFirst()
-        if case .head = part { queuedRequests -= 1 }
-        take(part)
-      case .exchange(let exchange) where !exchange.isRequestComplete:
-        queue.removeFirst()
-        receive(part, for: exchange)
-      default:
-        return
-      }
-    }
-  }
-
-  /// Ends the connection once its last answer is out. Closing a socket with unread bytes would reset it, and
-  /// the client might never see the answer; so to one that is still sending we listen a little longer.
-  private func hangUp(whileReceiving: Bool) {
-    guard let context else { return }
-    queue.removeAll()
-    phase = .lingering
-    arm(limits.writeStallDeadline)
-    let flushed = context.eventLoop.makePromise(of: Void.self)
-    flushed.futureResult.assumeIsolated().whenComplete { [self] _ in
-      guard whileReceiving else { return self.abort() }
-      arm(limits.lingerDeadline)
-      self.context?.close(mode: .output, promise: nil)
-      readOn()
-    }
-    context.writeAndFlush(NIOAny(ByteBuffer()), promise: flushed)
-  }
-
-  private func answer(_ refusal: HTTPRefusal) {
-    let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: "")
-    let exchange = HTTPExchange(head: head, reception: configuration.refuse(refusal), start: .now())
-    exchange.keepsAlive = false
-    phase = .exchange(exchange)
-    respond(exchange.reception.response, to: exchange)
-  }
-
-  private func refusal(_ refusal: HTTPRefusal, of exchange: HTTPExchange) -> HTTPResponse {
-    var refusal = refusal
-    refusal.head = exchange.head
-    refusal.requestID = exchange.reception.requestID
-    return configuration.refuse(refusal).response
-  }
-
   // MARK: Reading and time
 
-  private func readOn() {
+  func readOn() {
     guard !isReading, let context, context.channel.isActive, wantsBytes else { return }
     isReading = true
     context.read()
@@ -414,7 +274,7 @@ final class HTTPConnection: ChannelInboundHandler {
     arm(until: exchange.start + limit)
   }
 
-  private func arm(_ amount: TimeAmount) {
+  func arm(_ amount: TimeAmount) {
     arm(until: .now() + amount)
   }
 
@@ -439,13 +299,13 @@ final class HTTPConnection: ChannelInboundHandler {
     }
   }
 
-  private func write(_ text: String, flush: Bool = true) {
+  func write(_ text: String, flush: Bool = true) {
     guard let context else { return }
     context.write(NIOAny(context.channel.allocator.buffer(string: text)), promise: nil)
     if flush { context.flush() }
   }
 
-  private func isCurrent(_ exchange: HTTPExchange) -> Bool {
+  func isCurrent(_ exchange: HTTPExchange) -> Bool {
     if case .exchange(let current) = phase { current === exchange } else { false }
   }
 
@@ -466,15 +326,15 @@ final class HTTPConnection: ChannelInboundHandler {
 
 extension HTTPExchange {
   /// Wakes whoever waits for the client.
-  fileprivate func fail(_ error: any Error) {
+  func fail(_ error: any Error) {
     if bodyFailure == nil { bodyFailure = error }
     bodyWaiter.take()?.resume(throwing: error)
     writeWaiter.take()?.resume(throwing: error)
   }
 }
 
-extension Reception {
-  fileprivate var response: HTTPResponse {
-    if case .answered(let response) = plan { response } else { HTTPResponse(HTTPResponseHead(status: 500)) }
+extension HTTPRequestHead {
+  fileprivate var namesOneHost: Bool {
+    headers.count { $0.name.utf8.count == 4 && $0.name.lowercased() == "host" } == 1
   }
 }

@@ -25,6 +25,12 @@ struct HTTPRefusal: Sendable {
     status: 503, code: "TOO_MANY_CONNECTIONS",
     detail: "This server has all the connections it takes; ask later.")
 
+  static func hostUnclear(_ head: HTTPRequestHead) -> HTTPRefusal {
+    HTTPRefusal(
+      status: 400, code: "MALFORMED_REQUEST", detail: "A request of HTTP/1.1 has exactly one Host field.",
+      head: head)
+  }
+
   static func shuttingDown(_ head: HTTPRequestHead) -> HTTPRefusal {
     HTTPRefusal(
       status: 503, code: "SHUTTING_DOWN", detail: "This server is shutting down; ask again.", head: head)

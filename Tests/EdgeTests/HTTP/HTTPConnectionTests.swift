@@ -111,6 +111,18 @@ import Testing
     }
   }
 
+  @Test(
+    "A request says once for whom it is", arguments: ["", "Host: a\r\nHost: b\r\n", "Host: a\r\nhost: a\r\n"])
+  func host(headers: String) async throws {
+    try await withEdge { edge in
+      let client = try await edge.connect()
+      try await client.send("GET /stores HTTP/1.1\r\n\(headers)\r\n")
+      let response = await client.response()
+      #expect(response?.status == 400)
+      #expect(response?.member("code") == "MALFORMED_REQUEST")
+    }
+  }
+
   @Test("A client that is slow with its header block is told so")
   func slowHeader() async throws {
     var limits = HTTPLimits()
