@@ -27,6 +27,12 @@ final class Pair {
     try settle()
   }
 
+  deinit {
+    // A channel that stays open keeps itself alive.
+    _ = try? clientChannel.finish(acceptAlreadyClosed: true)
+    _ = try? serverChannel.finish(acceptAlreadyClosed: true)
+  }
+
   /// Carries bytes until neither side has anything to say.
   func settle() throws {
     var moved = true
@@ -207,7 +213,8 @@ final class StreamRecorder: HTTP2StreamDelegate {
     let pair = try Pair()
     let (stream, recorder) = try pair.open()
     try pair.settle()
-    pair.clientChannel.pipeline.fireChannelInactive()
+    pair.clientChannel.close(promise: nil)
+    pair.loop.run()
     #expect(recorder.closeCode == .connectError)
     stream.write(.none, ByteBuffer(string: "late"))
     stream.reset(.cancel)
