@@ -1,5 +1,5 @@
+internal import NIOConcurrencyHelpers
 package import NIOCore
-internal import Synchronization
 
 package struct TransactionOptions: Sendable {
   package enum Isolation: String, Sendable {
@@ -66,7 +66,7 @@ package final class Transaction: Sendable {
   let deadline: NIODeadline?
   private let timeout: TimeAmount
   private let isReadOnly: Bool
-  private let state: Mutex<State>
+  private let state: NIOLockedValueBox<State>
 
   private struct State {
     /// What opens the transaction: sent in front of the first statement, so that opening costs no round trip.
@@ -91,7 +91,7 @@ package final class Transaction: Sendable {
     if let timeout = options.statementTimeout {
       opening.append(Step(SetStatementTimeout(milliseconds: timeout.nanoseconds / 1_000_000)))
     }
-    state = Mutex(State(opening: opening))
+    state = NIOLockedValueBox(State(opening: opening))
   }
 
   package func execute<S: Statement>(_ statement: S) async throws -> [S.Row] {
@@ -128,21 +128,21 @@ package final class Transaction: Sendable {
   /// When a statement sent now is given up.
   var expiry: NIODeadline { min(deadline ?? .distantFuture, .now() + timeout) }
 
-  var metConflict: Bool { state.withLock { $0.metConflict } }
+  var metConflict: Bool { state.withLockedValue { $0.metConflict } }
 
   /// Sends what opens the transaction, if it has not been sent.
   func open() async throws {
-    if state.withLock({ !$0.isOpen }) { _ = try await perform([]) }
+    if state.withLockedValue({ !$0.isOpen }) { _ = try await perform([]) }
   }
 
   func commit() async throws {
-    guard state.withLock({ $0.isOpen }), !(isReadOnly && lease.isDiscarded) else { return }
+    guard state.withLockedValue({ $0.isOpen }), !(isReadOnly && lease.isDiscarded) else { return }
     // Not given up when the task is cancelled: the caller must learn whether the commit happened.
     let commit = Request(
       [Step(unprepared: "COMMIT", name: "Commit")], deadline: expiry, isLeased: true,
       isCommit: true)
     let tag = try await noting { try await lease.perform(commit, isCancellable: false) }.first?.commandTag
-    state.withLock { $0.isOpen = false }
+    state.withLockedValue { $0.isOpen = false }
     guard tag == "COMMIT" else {
       // `body` swallowed an error; Postgres does not.
       var error = PostgresError(.server, "a statement failed, so the transaction was rolled back")
@@ -152,7 +152,7 @@ package final class Transaction: Sendable {
   }
 
   func rollBack() async {
-    guard state.withLock({ $0.isOpen }) else { return }
+    guard state.withLockedValue({ $0.isOpen }) else { return }
     let rollback = Request(
       [Step(unprepared: "ROLLBACK", name: "Rollback")], deadline: .now() + .seconds(2), isLeased: true)
     // If this fails the connection is not idle, so it is closed rather than reused, which rolls back too.
@@ -165,7 +165,7 @@ package final class Transaction: Sendable {
   }
 
   private func perform(_ steps: [Step]) async throws -> ArraySlice<StatementResult> {
-    let opening = state.withLock { state in
+    let opening = state.withLockedValue { state in
       defer { (state.opening, state.isOpen) = ([], true) }
       return state.opening
     }
@@ -179,7 +179,7 @@ package final class Transaction: Sendable {
     do {
       return try await operation()
     } catch let error as PostgresError where error.isTransactionConflict || error.isStalePlan {
-      state.withLock { $0.metConflict = true }
+      state.withLockedValue { $0.metConflict = true }
       throw error
     }
   }

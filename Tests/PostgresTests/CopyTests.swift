@@ -104,6 +104,25 @@ struct CopyTests {
     }
   }
 
+  @Test("A copy that the server has long given up ends when its writer does")
+  func errorBeforeEnd() async throws {
+    try await TestDatabase.withClient(setup: rows) { client in
+      let error = await #expect(throws: PostgresError.self) {
+        try await client.copyIn("COPY rows FROM STDIN (FORMAT csv)", tenant: nil) { writer in
+          try await writer.write("two,two,2023-01-25T18:13:22Z\n")
+          try await writer.flush()
+          while try await client.value(
+            """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND state = 'idle in transaction (aborted)'
+            """, Int64.self) == 0
+          {}
+        }
+      }
+      #expect(error?.sqlState?.rawValue == "22P02")
+    }
+  }
+
   @Test("What is no COPY, or cannot be, is an error and not a hang")
   func notACopy() async throws {
     try await TestDatabase.withClient { client in

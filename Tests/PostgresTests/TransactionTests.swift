@@ -1,3 +1,4 @@
+import NIOConcurrencyHelpers
 import NIOCore
 import Synchronization
 import Testing
@@ -45,9 +46,9 @@ private let counters = """
 private struct Refusal: Error {}
 
 private final class PIDs: Sendable {
-  private let pids = Mutex(Set<Int32>())
-  var count: Int { pids.withLock(\.count) }
-  func insert(_ pid: Int32) { _ = pids.withLock { $0.insert(pid) } }
+  private let pids = NIOLockedValueBox(Set<Int32>())
+  var count: Int { pids.withLockedValue(\.count) }
+  func insert(_ pid: Int32) { _ = pids.withLockedValue { $0.insert(pid) } }
 }
 
 @Suite("Transactions")
@@ -280,10 +281,10 @@ final class Gate: Sendable {
     var waiting: [CheckedContinuation<Void, Never>] = []
   }
 
-  private let state = Mutex(State())
+  private let state = NIOLockedValueBox(State())
 
   func open() {
-    let waiting = state.withLock { state in
+    let waiting = state.withLockedValue { state in
       state.isOpen = true
       defer { state.waiting = [] }
       return state.waiting
@@ -293,7 +294,7 @@ final class Gate: Sendable {
 
   func wait() async {
     await withCheckedContinuation { continuation in
-      let isOpen = state.withLock { state in
+      let isOpen = state.withLockedValue { state in
         if !state.isOpen { state.waiting.append(continuation) }
         return state.isOpen
       }

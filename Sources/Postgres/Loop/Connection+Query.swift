@@ -24,6 +24,8 @@ extension Connection {
       guard PQputCopyEnd(handle, message) == 1 else { return failWithMessage() }
       _ = query.receive(.dataEnded)
       flush()
+      // If the copy failed on the way its error has long been read, and nothing more will come.
+      continueQuery()
     case .read: continueQuery()
     }
     settle(&finished)

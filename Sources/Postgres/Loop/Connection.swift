@@ -172,7 +172,9 @@ final class Connection: @unchecked Sendable {
     if !isAlive { failWithMessage() }
   }
 
-  private func drain(into finished: inout [Request]) {
+  /// Looks at what libpq has read. Also to be called after sending: when the socket is full libpq reads, to avoid a
+  /// deadlock, and what it read then no poll will report.
+  func drain(into finished: inout [Request]) {
     while !pipeline.isEmpty, failure == nil, PQisBusy(handle) == 0 {
       let result = PQgetResult(handle)
       let event = event(result)

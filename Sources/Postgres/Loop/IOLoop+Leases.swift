@@ -51,7 +51,7 @@ extension IOLoop {
     if !connection.send(request, now: now) {
       fail(request, PostgresError(.connectionLost, "the connection is closed", statement: request.name))
     }
-    connection.flush()
+    push(connection)
   }
 
   func release(_ connection: Connection) {

@@ -30,7 +30,7 @@ extension IOLoop {
       if request.isFinished { continue }
       if !connection.send(request, now: now) { waiting.prepend(request) }
     }
-    for slot in shared { slot.connection?.flush() }
+    for connection in shared.compactMap(\.connection) { push(connection) }
   }
 
   /// A connection whose socket is full takes no more: what it has not been given can still go elsewhere.
@@ -75,6 +75,10 @@ extension IOLoop {
     let duration = now - request.received
     metrics.record(request.name, duration, failed: error != nil)
     guard duration >= configuration.slowStatement else { return }
+    // When the database stalls every caller is slow: a few lines say that as well as thousands.
+    if now - slowSince >= .seconds(1) { (slowSince, slowCount) = (now, 0) }
+    slowCount += 1
+    guard slowCount <= 10 else { return }
     logger.warning(
       "slow statement",
       metadata: [

@@ -2,8 +2,8 @@ internal import CLibpq
 internal import DequeModule
 internal import Glibc
 internal import Logging
+internal import NIOConcurrencyHelpers
 internal import NIOCore
-internal import Synchronization
 
 /// The one thread that does all the I/O of a client.
 ///
@@ -41,7 +41,7 @@ final class IOLoop: @unchecked Sendable {
   let logger: Logger
   let metrics: PostgresMetrics
   let connector: Connector
-  private let inbox = Mutex(Inbox())
+  private let inbox = NIOLockedValueBox(Inbox())
   private let wakeup = mainstreet_eventfd()
 
   // The thread's own, from here on.
@@ -60,6 +60,9 @@ final class IOLoop: @unchecked Sendable {
   var finished: [any Resumable] = []
   var drained: Waiter<Void>?
   var drainExpiry = NIODeadline.distantFuture
+  /// Slow statements seen in the second that began then.
+  var slowSince = NIODeadline.distantPast
+  var slowCount = 0
   private var isStopping = false
   private var nextTick = NIODeadline.distantPast
   private var answered: [Request] = []
@@ -85,7 +88,7 @@ final class IOLoop: @unchecked Sendable {
   func start() {
     if !DetachedThread.run(named: "postgres", { self.run() }) {
       logger.critical("cannot start the thread for Postgres")
-      inbox.withLock { $0.isClosed = true }
+      inbox.withLockedValue { $0.isClosed = true }
     }
   }
 
@@ -98,7 +101,7 @@ final class IOLoop: @unchecked Sendable {
 
   /// May be called from anywhere.
   func submit(_ command: Command) {
-    let (isClosed, isAsleep) = inbox.withLock { inbox in
+    let (isClosed, isAsleep) = inbox.withLockedValue { inbox in
       guard !inbox.isClosed else { return (true, false) }
       inbox.commands.append(command)
       defer { inbox.isAsleep = false }
@@ -131,7 +134,7 @@ final class IOLoop: @unchecked Sendable {
   }
 
   private func takeCommands(into commands: inout [Command]) {
-    inbox.withLock { inbox in
+    inbox.withLockedValue { inbox in
       swap(&commands, &inbox.commands)
       inbox.isAsleep = false
     }
@@ -162,7 +165,7 @@ final class IOLoop: @unchecked Sendable {
       let events = (connection.wantsRead ? POLLIN : 0) | (connection.wantsWrite ? POLLOUT : 0)
       descriptors.append(pollfd(fd: connection.socket, events: Int16(events), revents: 0))
     }
-    let timeout = inbox.withLock { inbox in
+    let timeout = inbox.withLockedValue { inbox in
       guard inbox.commands.isEmpty else { return 0 as Int32 }
       inbox.isAsleep = true
       return isBusy ? Int32(Self.tick.nanoseconds / 1_000_000) : -1
@@ -180,13 +183,24 @@ final class IOLoop: @unchecked Sendable {
   }
 
   private func advance(_ connection: Connection, _ revents: Int16) {
-    if Int32(revents) & POLLOUT != 0 { connection.flush() }
     if Int32(revents) & ~POLLOUT != 0 {
       connection.receive(now: now, into: &answered)
-      for request in answered { complete(request, on: connection) }
-      answered.removeAll(keepingCapacity: true)
+      completeAnswered(connection)
     }
+    if Int32(revents) & POLLOUT != 0 { push(connection) }
     connection.settle(&finished)
+  }
+
+  /// Sends what libpq holds back.
+  func push(_ connection: Connection) {
+    connection.flush()
+    connection.drain(into: &answered)
+    completeAnswered(connection)
+  }
+
+  private func completeAnswered(_ connection: Connection) {
+    for request in answered { complete(request, on: connection) }
+    answered.removeAll(keepingCapacity: true)
   }
 
   /// Closes what has failed, then wakes those who have their answer, all in one go.
@@ -237,7 +251,7 @@ final class IOLoop: @unchecked Sendable {
   }
 
   private func shutDown() {
-    let left = inbox.withLock { inbox in
+    let left = inbox.withLockedValue { inbox in
       inbox.isClosed = true
       defer { inbox.commands = [] }
       return inbox.commands
