@@ -6,11 +6,11 @@ extension HTTPConnection {
   func respond(_ response: HTTPResponse, to exchange: HTTPExchange) {
     guard isCurrent(exchange), exchange.response == .none else { return }
     let hasNoBody = response.head.status == 204
-    writeHead(response.head, of: exchange, framing: hasNoBody ? .none : .length(response.body.readableBytes))
-    if !hasNoBody, exchange.head.method != .HEAD, response.body.readableBytes > 0 {
-      exchange.bytesOut += response.body.readableBytes
-      context?.write(NIOAny(response.body), promise: nil)
-    }
+    let body = hasNoBody || exchange.head.method == .HEAD ? ByteBuffer() : response.body
+    exchange.bytesOut = body.readableBytes
+    writeHead(
+      response.head, of: exchange, framing: hasNoBody ? .none : .length(response.body.readableBytes),
+      body: body)
     context?.flush()
     finish(exchange)
   }
@@ -61,7 +61,9 @@ extension HTTPConnection {
     context?.close(promise: nil)
   }
 
-  private func writeHead(_ head: HTTPResponseHead, of exchange: HTTPExchange, framing: BodyFraming) {
+  private func writeHead(
+    _ head: HTTPResponseHead, of exchange: HTTPExchange, framing: BodyFraming, body: ByteBuffer = ByteBuffer()
+  ) {
     guard let context else { return }
     // An answer ahead of the body's end is the connection's last: what is still to come is no request.
     if isDraining || !exchange.isRequestComplete { exchange.keepsAlive = false }
@@ -72,7 +74,11 @@ extension HTTPConnection {
     head.write(
       to: &out, framing: framing, requestID: exchange.reception.requestID, keepsAlive: exchange.keepsAlive,
       date: configuration.date)
+    // A small body is copied behind its head: one piece to write costs less than two.
+    let isSmall = body.readableBytes <= 4096
+    if isSmall { out.writeImmutableBuffer(body) }
     context.write(NIOAny(out), promise: nil)
+    if !isSmall { context.write(NIOAny(body), promise: nil) }
   }
 
   private func finish(_ exchange: HTTPExchange) {
@@ -100,8 +106,12 @@ extension HTTPConnection {
     readOn()
   }
 
-  /// Hands on queued parts until a request is under way.
+  /// Hands on queued parts until a request is under way. Requests that are answered at once lead back here; those
+  /// the outer loop takes, or a client could send enough of them to use up the stack.
   private func takeQueued() {
+    guard !isTakingQueued else { return }
+    isTakingQueued = true
+    defer { isTakingQueued = false }
     while let part = queue.first {
       switch phase {
       case .idle, .head:

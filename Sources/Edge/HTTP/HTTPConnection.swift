@@ -40,6 +40,7 @@ final class HTTPConnection: ChannelInboundHandler {
   var phase = Phase.idle
   var queue = CircularBuffer<HTTPServerRequestPart>()
   var queuedRequests = 0
+  var isTakingQueued = false
   private var isReading = false
   private var sawPart = false
   var isDraining = false

@@ -47,7 +47,9 @@ final class HTTPExchange {
     self.head = head
     self.reception = reception
     self.start = start
-    keepsAlive = head.isKeepAlive
+    // The decoder takes what follows an upgrade or a tunnel for another protocol. Neither happens here, so the
+    // connection ends with the answer.
+    keepsAlive = head.isKeepAlive && head.method != .CONNECT && !head.headers.contains(name: "upgrade")
     hasBody =
       head.headers.contains(name: "transfer-encoding")
       || head.headers.first(name: "content-length").map { $0 != "0" } ?? false

@@ -43,6 +43,31 @@ import Testing
     }
   }
 
+  @Test("Thousands of requests that are answered at once, behind one that is not, use no stack")
+  func manyQueued() async throws {
+    var limits = HTTPLimits()
+    limits.pipelinedRequests = 100_000
+    let count = 2000
+    try await withEdge([Self.getStore], limits: limits) { edge in
+      let client = try await edge.connect()
+      try await client.send(Self.get + String(repeating: "GET / HTTP/1.1\r\nHost: t\r\n\r\n", count: count))
+      #expect(await client.response()?.status == 200)
+      for _ in 0..<count { #expect(await client.response()?.status == 404) }
+    }
+  }
+
+  @Test("An upgrade is not made: the request is answered, and the connection ends")
+  func upgrade() async throws {
+    try await withEdge([Self.getStore]) { edge in
+      let client = try await edge.connect()
+      let response = try await client.request(
+        "GET", "/stores/\(Self.id)", headers: ["Connection: Upgrade", "Upgrade: h2c"])
+      #expect(response.status == 200)
+      #expect(response["Connection"] == "close")
+      #expect(await client.isClosed())
+    }
+  }
+
   @Test("A request that arrives byte by byte is a request")
   func dribble() async throws {
     try await withEdge([Self.getStore]) { edge in
