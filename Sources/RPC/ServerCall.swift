@@ -91,37 +91,36 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
       connection.endHandler()
       return end(with: connection.server.status(for: error, method: context.method))
     }
+    // One task and one closure for each call: this is the path every request takes.
     switch method.handler {
     case .unary(let handler):
       guard case .message(let message) = state.next() else { return }
       stream.consume(state.takeReturnable())
-      task = begin { [self] in
+      task = Task.immediate(executorPreference: connection.executor) { [self] in
         do {
           let response = try await handler(message, context)
-          onLoop { self.answer(response) }
+          eventLoop.inEventLoop ? answer(response) : eventLoop.execute { self.answer(response) }
         } catch {
           onLoop { self.end(throwing: error) }
         }
+        handlerEnded()
       }
     case .streaming(let handler):
-      task = begin { [self] in
+      task = Task.immediate(executorPreference: connection.executor) { [self] in
         do {
           try await handler(MessageStream(source: self), MessageWriter(sink: self), context)
           onLoop { self.end(with: nil) }
         } catch {
           onLoop { self.end(throwing: error) }
         }
+        handlerEnded()
       }
     }
   }
 
-  private func begin(_ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+  private func handlerEnded() {
     let connection = connection
-    return Task.immediate(executorPreference: connection.executor) {
-      await body()
-      connection.eventLoop.inEventLoop
-        ? connection.endHandler() : connection.eventLoop.execute { connection.endHandler() }
-    }
+    eventLoop.inEventLoop ? connection.endHandler() : eventLoop.execute { connection.endHandler() }
   }
 
   func takeMessage() throws -> NextMessage {
@@ -141,7 +140,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
 
   private func send(_ message: ByteBuffer) {
     if state.sendHeaders() {
-      stream.respond(.responseHeaders(context?.initialMetadata ?? Metadata()), endStream: false)
+      stream.respond(.responseHeaders(context?.initialMetadata ?? [:]), endStream: false)
     }
     stream.write(.lengthPrefix(flag: 0, length: UInt32(message.readableBytes)), message)
   }
@@ -160,13 +159,13 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   /// Sends the status and ends the call; `nil` is OK.
   private func end(with error: RPCError?) {
     guard state.finish() else { return }
-    let trailing = context?.trailingMetadata ?? Metadata()
+    let trailing = context?.trailingMetadata ?? [:]
     if state.hasSentHeaders {
       stream.finish(trailers: .trailers(error, trailing))
     } else if let error {
       stream.respond(.trailersOnly(error, trailing), endStream: true)
     } else {
-      stream.respond(.responseHeaders(context?.initialMetadata ?? Metadata()), endStream: false)
+      stream.respond(.responseHeaders(context?.initialMetadata ?? [:]), endStream: false)
       stream.finish(trailers: .trailers(nil, trailing))
     }
     release(error?.code ?? .ok)
