@@ -44,7 +44,9 @@ struct PollFile: ImportedFile {
     let inserted = try await transaction.executeCount(InsertStagedPolls(tenant: tenant))
     // Only what was there already can contradict, and mostly nothing was.
     guard try await transaction.executeOne(CountStagedPolls()) ?? 0 > Int64(inserted) else { return inserted }
-    return inserted + (try await transaction.executeCount(ReplaceContradictedPolls(tenant: tenant)))
+    let replaced = try await transaction.executeCount(ReplaceContradictedPolls(tenant: tenant))
+    countReplacedPolls(replaced)
+    return inserted + replaced
   }
 }
 

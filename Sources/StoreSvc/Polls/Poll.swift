@@ -1,3 +1,4 @@
+import Metrics
 import Postgres
 import RPC
 
@@ -30,6 +31,12 @@ enum PollError: Error, Hashable {
     case .unknownStore: RPCError(.notFound, rejection.message, reason: rejection.code)
     }
   }
+}
+
+/// Polls that said otherwise than an earlier one of the same store and instant, which they replaced. The table
+/// counts them too, for each poll.
+func countReplacedPolls(_ count: Int) {
+  Counter(label: "store_polls_replaced_total").increment(by: Int64(count))
 }
 
 extension Instant {

@@ -1,5 +1,4 @@
 import MainstreetAPI
-import Metrics
 import Postgres
 import RPC
 
@@ -11,6 +10,7 @@ extension StoreService {
     guard let outcome = known.outcomes(of: [poll])[0] else {
       throw PollError.unknownStore(poll.store).rpcError
     }
+    if outcome == .replaced { countReplacedPolls(1) }
     if outcome != .recorded { context.setInitialMetadata("http-status", "200") }
     return RecordPollResponse(
       storeId: request.storeId, status: request.status, timestamp: Timestamp(poll.at), outcome: outcome)

@@ -30,6 +30,7 @@ extension StoreService {
         results[index] = PollResult(index: index, rejected: .unknownStore(poll.store))
       }
     }
+    countReplacedPolls(results.count { $0.outcome == .replaced })
     return RecordPollsResponse(results: results)
   }
 }

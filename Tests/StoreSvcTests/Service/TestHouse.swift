@@ -125,7 +125,7 @@ struct TestHouse: Sendable {
       IF to_regrole('mainstreet_store_owner') IS NULL THEN CREATE ROLE mainstreet_store_owner LOGIN; END IF;
       IF to_regrole('mainstreet_store') IS NULL THEN CREATE ROLE mainstreet_store LOGIN; END IF;
     EXCEPTION WHEN duplicate_object OR unique_violation THEN
-      PERFORM pg_sleep(0);
+      NULL;
     END
     $$
     """

@@ -1,5 +1,5 @@
 extension World {
-  /// The newest poll, in microseconds since 1970: 2023-01-25 18:13:22.479220 UTC.
+  /// No poll is newer, in microseconds since 1970: 2023-01-25 18:13:22.479220 UTC.
   static let end = 1_674_670_402_479_220
 
   private struct Poll {

@@ -7,8 +7,8 @@ struct Seed {
     usage: seed --stores N --polls N --seed N --out DIR
 
     Writes store_timezones.csv, business_hours.csv and store_status.csv into DIR: at most 100,000 stores,
-    20,000,000 polls. The same numbers give the same files, on every machine. The polls end at
-    2023-01-25 18:13:22.479220 UTC and come about once an hour per store.
+    20,000,000 polls. The same numbers give the same files, on every machine. The polls end
+    within the two hours before 2023-01-25 18:13:22.479220 UTC and come about once an hour per store.
 
     """
 
