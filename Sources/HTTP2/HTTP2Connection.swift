@@ -61,8 +61,6 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     for stream in streams { stream.delegate.map(body) }
   }
 
-  package var isActive: Bool { session != nil && !isClosing }
-
   /// Streams the peer allows us to have open at once.
   package var peerMaxConcurrentStreams: Int {
     guard let session else { return 0 }

@@ -12,8 +12,6 @@ package struct HeaderBlock: @unchecked Sendable {
 
   package init() {}
 
-  package var count: Int { fields.count }
-
   package mutating func add(_ name: StaticString, _ value: StaticString) {
     fields.append(
       nghttp2_nv(

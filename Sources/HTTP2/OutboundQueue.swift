@@ -44,9 +44,9 @@ package struct OutboundQueue {
     precondition(length <= count, "asked for more than is queued")
     count -= length
     var left = length
-    while left > 0, first != nil {
-      left -= Self.move(atMost: left, from: &first!, to: &buffer)
-      if first?.count == 0 { first = others.popFirst() }
+    while left > 0, var piece = first {
+      left -= Self.move(atMost: left, from: &piece, to: &buffer)
+      first = piece.count > 0 ? piece : others.popFirst()
     }
   }
 
