@@ -80,12 +80,14 @@ extension PostgresClient.Configuration {
   }
 
   /// The URL's parameters with ours for those it leaves open. Session settings come first in `options`, so that
-  /// the URL's own win.
+  /// the URL's own win. The last of them has the server look every second whether we are still there, so that it
+  /// does not work on, with locks held, for a client that was killed.
   func connectionParameters() throws(PostgresError) -> [Parameter] {
     var parameters = try parameters()
     let settings = """
       -c statement_timeout=\(statementTimeout.nanoseconds / 1_000_000) \
-      -c idle_in_transaction_session_timeout=\(idleInTransactionTimeout.nanoseconds / 1_000_000)
+      -c idle_in_transaction_session_timeout=\(idleInTransactionTimeout.nanoseconds / 1_000_000) \
+      -c client_connection_check_interval=1000
       """
     if let index = parameters.firstIndex(where: { $0.name == "options" }) {
       parameters[index].value = settings + " " + parameters[index].value

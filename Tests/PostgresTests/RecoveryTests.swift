@@ -4,13 +4,18 @@ import Testing
 
 @testable import Postgres
 
+/// Adds a line; if asked to, only once it has the lock, and some seconds later.
 private struct Add: Statement {
   static let name = "Add"
-  static let sql = "INSERT INTO log (id, note) SELECT $1, pg_sleep($2)::text"
+  static let sql = """
+    INSERT INTO log (id, note) SELECT $1, CASE WHEN $2 THEN concat(pg_advisory_xact_lock(1), pg_sleep($3)) END
+    """
   var id: Int64
+  var takesLock = false
   var seconds = 0.0
   func bind(into bindings: inout Bindings) {
     bindings.append(id)
+    bindings.append(takesLock)
     bindings.append(seconds)
   }
 }
@@ -24,22 +29,22 @@ private struct CountOf: Statement {
   static func decode(_ row: inout RowReader) throws -> Int64 { try row.next() }
 }
 
-/// Takes long enough to be interrupted.
-private struct SlowRead: Statement {
-  static let name = "SlowRead"
-  static let sql = "SELECT count(*) FROM pg_sleep(3)"
+/// Waits as long as another has the lock.
+private struct WaitingRead: Statement {
+  static let name = "WaitingRead"
+  static let sql = "SELECT count(*) FROM pg_advisory_xact_lock(1)"
   static let isIdempotent = true
   static func decode(_ row: inout RowReader) throws -> Int64 { try row.next() }
 }
 
 private let log = "CREATE TABLE log (id int8, note text)"
 
-/// Ends the backend of the client's shared connection, once it sleeps.
-private func endSleepingBackend(_ other: PostgresClient) async throws {
+/// Ends the backend that waits for this, once there is one.
+private func endBackend(waitingFor event: String, _ other: PostgresClient) async throws {
   while try await other.value(
     """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND wait_event = 'PgSleep'
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND wait_event = '\(event)'
     """, Int64.self) == 0
   {}
 }
@@ -53,12 +58,14 @@ struct RecoveryTests {
         try await other.script(log)
         try await TestDatabase.withClient(database.url, { $0.sharedConnections = 1 }) { client in
           try await client.ping()
-          let requests = (1...20).map { id in
-            Task {
-              try await client.executeCount(Add(id: Int64(id), seconds: id == 1 ? 0.5 : 0), tenant: nil)
+          let requests = try await other.transaction(tenant: nil) { holder in
+            try await holder.execute(sql: "SELECT pg_advisory_xact_lock(1)")
+            let requests = (1...20).map { id in
+              Task { try await client.executeCount(Add(id: Int64(id), takesLock: id == 1), tenant: nil) }
             }
+            try await endBackend(waitingFor: "advisory", other)
+            return requests
           }
-          try await endSleepingBackend(other)
           for request in requests { try await #expect(request.value == 1) }
           for id in 1...20 as ClosedRange<Int64> {
             try await #expect(client.executeOne(CountOf(id: id), tenant: nil) == 1)
@@ -77,10 +84,10 @@ struct RecoveryTests {
           let transaction = Task {
             try await client.transaction(tenant: nil) { transaction in
               try await transaction.executeCount(Add(id: 1))
-              try await transaction.executeCount(Add(id: 2, seconds: 60))
+              try await transaction.executeCount(Add(id: 2, takesLock: true, seconds: 60))
             }
           }
-          try await endSleepingBackend(other)
+          try await endBackend(waitingFor: "PgSleep", other)
           let error = await #expect(throws: PostgresError.self) { try await transaction.value }
           #expect(error?.kind == .connectionLost)
           #expect(error?.sqlState == .adminShutdown)
@@ -167,9 +174,12 @@ struct ServerDeathTests {
       try await withClient { writer in
         try await withClient { reader in
           try await writer.script(log)
-          let write = Task { try await writer.executeCount(Add(id: 1, seconds: 60), tenant: nil) }
-          let read = Task { try await reader.executeOne(SlowRead(), tenant: nil) }
-          while try await server.sleepers() < 2 {}
+          let write = Task {
+            try await writer.executeCount(Add(id: 1, takesLock: true, seconds: 60), tenant: nil)
+          }
+          while try await server.backends(waitingFor: "PgSleep") == 0 {}
+          let read = Task { try await reader.executeOne(WaitingRead(), tenant: nil) }
+          while try await server.backends(waitingFor: "advisory") == 0 {}
           let unsent = Task { try await writer.executeCount(Add(id: 2), tenant: nil) }
           try server.kill()
           try server.start()

@@ -40,10 +40,10 @@ struct TestServer {
     )
   }
 
-  /// How many of its backends sleep.
-  func sleepers() async throws -> Int64 {
+  /// How many of its backends wait for this.
+  func backends(waitingFor event: String) async throws -> Int64 {
     try await TestDatabase.withClient(url, { $0.sharedConnections = 1 }) { client in
-      try await client.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") ?? 0
+      try await client.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = '\(event)'") ?? 0
     }
   }
 

@@ -72,7 +72,8 @@ extension IOLoop {
     guard connection.failure == nil else { return }
     if !connection.isIdle, let cancellation = PQgetCancel(connection.handle) {
       let cancellation = Cancellation(cancellation)
-      // PQcancel connects and waits, so not here. If it fails the server finds out when it next writes.
+      // PQcancel connects and waits, so not here. It may fail, or come before the statement has begun: then the
+      // server notices within a second that the connection is closed.
       _ = DetachedThread.run(named: "postgres-cancel") { cancellation.send() }
     }
     connection.fail(PostgresError(.connectionLost, "the connection was given up"))
