@@ -5,7 +5,7 @@ import Testing
 @Suite struct SettingsTests {
   private static let declared = [
     Setting("grpc.listen", default: "127.0.0.1:0", help: ""),
-    Setting("database.url", secret: false, help: ""),
+    Setting("database.url", help: ""),
     Setting("api.key", optional: true, secret: true, help: ""),
   ]
 
@@ -48,18 +48,9 @@ import Testing
     #expect(await failure(["--grpc-listen"], environment) == "--grpc-listen needs a value")
   }
 
-  @Test("Secrets and passwords in URLs are never printed")
+  @Test("Secrets are never printed")
   func redaction() async throws {
-    let redacted = try await settings(
-      ["--api-key", "hush", "--database-url", "postgresql://me:hush@host/db"]
-    ).redacted
-    #expect(redacted.map(\.value) == ["127.0.0.1:0", "postgresql://me:<redacted>@host/db", "<redacted>"])
-  }
-
-  @Test("The password parameter of a URL is never printed")
-  func redactedParameter() async throws {
-    let redacted = try await settings(["--database-url", "postgresql:///db?user=me&password=hush&port=1"])
-      .redacted
-    #expect(redacted[1].value == "postgresql:///db?user=me&password=<redacted>&port=1")
+    let redacted = try await settings(["--api-key", "hush", "--grpc-listen", "a:1"]).redacted
+    #expect(redacted.map(\.value) == ["a:1", "x", "<redacted>"])
   }
 }

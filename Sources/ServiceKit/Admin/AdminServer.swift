@@ -78,8 +78,8 @@ private final class AdminHandler: ChannelInboundHandler {
     if head.method != .HEAD {
       context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: text)))), promise: nil)
     }
-    context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-    if !head.isKeepAlive { context.close(promise: nil) }
+    let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
+    if !head.isKeepAlive { written.assumeIsolated().whenComplete { _ in context.close(promise: nil) } }
   }
 
   private func answer(to head: HTTPRequestHead) -> (HTTPResponseStatus, String) {

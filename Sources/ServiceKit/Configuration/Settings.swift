@@ -34,7 +34,7 @@ package struct Settings: Sendable {
   /// Every declared setting as `key=value`, secrets redacted, for the start-up log.
   package var redacted: [(key: String, value: String)] {
     declared.compactMap { setting in
-      values[setting.key].map { (setting.key, setting.isSecret ? "<redacted>" : Self.withoutPassword($0)) }
+      values[setting.key].map { (setting.key, setting.isSecret ? "<redacted>" : $0) }
     }
   }
 
@@ -103,14 +103,5 @@ package struct Settings: Sendable {
     } catch {
       throw StartupFailure("the configuration file \(path) cannot be read: \(error)")
     }
-  }
-
-  /// `postgres://user:secret@host` is no secret but for the password in it, nor is `?password=secret`.
-  private static func withoutPassword(_ value: String) -> String {
-    guard value.contains("://") else { return value }
-    return
-      value
-      .replacing(/^(?<start>[a-z]+:\/\/[^:@\/]*:)[^@]*@/) { "\($0.output.start)<redacted>@" }
-      .replacing(/(?<name>password=)[^&]*/) { "\($0.output.name)<redacted>" }
   }
 }

@@ -9,7 +9,7 @@ struct HealthService: Health {
 
   func check(_ request: HealthCheckRequest, _ context: CallContext) async throws -> HealthCheckResponse {
     guard knows(request.service) else {
-      throw RPCError(.notFound, "no service is called \(request.service)", reason: "SERVICE_NOT_FOUND")
+      throw RPCError(.notFound, "no such service is served here", reason: "SERVICE_NOT_FOUND")
     }
     return HealthCheckResponse(status: status)
   }

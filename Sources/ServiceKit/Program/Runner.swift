@@ -40,7 +40,8 @@ struct Runner<Program: ServiceProgram>: Sendable {
       var group = ServiceGroupConfiguration(
         services: [admin] + (try await Program.build(context)) + [DrainNotice(readiness: context.readiness)],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-      group.maximumGracefulShutdownDuration = try settings.duration("shutdown.grace")
+      // Servers cut what outlasts the grace themselves; the group only ends what got stuck in doing so.
+      group.maximumGracefulShutdownDuration = try settings.duration("shutdown.grace") + .seconds(5)
       try await ServiceGroup(configuration: group).run()
       readyFile?.remove()
       logger.notice("stopped")

@@ -6,9 +6,10 @@ extension Setting {
   /// What every program with a schema can be told.
   package static let postgres = [
     Setting(
-      "database.url", help: "Postgres, as the role that serves: a libpq URL or connection string."),
+      "database.url", secret: true,
+      help: "Postgres, as the role that serves: a libpq URL or connection string."),
     Setting(
-      "owner.database.url", optional: true,
+      "owner.database.url", optional: true, secret: true,
       help: "Postgres, as the role that owns the schema; only `migrate` uses it."),
   ]
 }
