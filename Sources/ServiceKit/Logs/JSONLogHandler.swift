@@ -25,7 +25,7 @@ package struct JSONLogHandler: LogHandler {
 
   package func log(event: LogEvent) {
     var line = JSONLine()
-    line.add("ts", Timestamp.now())
+    line.addTimestamp()
     line.add("level", event.level.rawValue)
     line.add("service", service)
     if label != service { line.add("logger", label) }
@@ -36,28 +36,46 @@ package struct JSONLogHandler: LogHandler {
     if let own = event.metadata { line.add(own) }
     line.write(to: STDERR_FILENO)
   }
-
-  private enum Timestamp {
-    /// RFC 3339 in UTC with microseconds.
-    static func now() -> String {
-      var time = timespec()
-      clock_gettime(CLOCK_REALTIME, &time)
-      var parts = tm()
-      gmtime_r(&time.tv_sec, &parts)
-      func pad(_ value: some BinaryInteger, _ width: Int) -> String {
-        let digits = String(value)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
-      }
-      return "\(pad(parts.tm_year + 1900, 4))-\(pad(parts.tm_mon + 1, 2))-\(pad(parts.tm_mday, 2))"
-        + "T\(pad(parts.tm_hour, 2)):\(pad(parts.tm_min, 2)):\(pad(parts.tm_sec, 2))"
-        + ".\(pad(time.tv_nsec / 1000, 6))Z"
-    }
-  }
 }
 
 /// A JSON object being written on one line.
 private struct JSONLine {
-  private var bytes: [UInt8] = [UInt8(ascii: "{")]
+  private var bytes: [UInt8]
+
+  /// Most lines fit; an access log is written at every request.
+  init(capacity: Int = 512) {
+    bytes = []
+    bytes.reserveCapacity(capacity)
+    bytes.append(UInt8(ascii: "{"))
+  }
+
+  /// `"ts":"2026-01-31T08:15:30.123456Z"`: RFC 3339 in UTC.
+  mutating func addTimestamp() {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    var parts = tm()
+    gmtime_r(&time.tv_sec, &parts)
+    begin("ts")
+    bytes.append(UInt8(ascii: "\""))
+    add(Int(parts.tm_year) + 1900, digits: 4, then: "-")
+    add(Int(parts.tm_mon) + 1, digits: 2, then: "-")
+    add(Int(parts.tm_mday), digits: 2, then: "T")
+    add(Int(parts.tm_hour), digits: 2, then: ":")
+    add(Int(parts.tm_min), digits: 2, then: ":")
+    add(Int(parts.tm_sec), digits: 2, then: ".")
+    add(time.tv_nsec / 1000, digits: 6, then: "Z")
+    bytes.append(UInt8(ascii: "\""))
+  }
+
+  private mutating func add(_ number: Int, digits: Int, then end: Unicode.Scalar) {
+    var unit = 1
+    for _ in 1..<digits { unit *= 10 }
+    while unit > 0 {
+      bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / unit % 10))
+      unit /= 10
+    }
+    bytes.append(UInt8(ascii: end))
+  }
 
   mutating func add(_ key: String, _ value: String) {
     begin(key)
@@ -91,7 +109,7 @@ private struct JSONLine {
       }
       bytes.append(UInt8(ascii: "]"))
     case .dictionary(let values):
-      var inner = JSONLine()
+      var inner = JSONLine(capacity: 64)
       inner.add(values)
       bytes.append(contentsOf: inner.bytes)
       bytes.append(UInt8(ascii: "}"))
