@@ -72,13 +72,6 @@ def test_bytes_that_are_no_message_are_refused(channel):
     assert error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL)
 
 
-def test_a_deadline_that_is_over_ends_the_call(channel):
-    error = failure(
-        store(channel, "ListStores"), message(V1 + "ListStoresRequest"), metadata=PRINCIPAL, timeout=0.000_001
-    )
-    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-
-
 def test_a_deadline_of_a_millisecond_ends_an_import_that_never_ends(channel):
     def forever():
         while True:
