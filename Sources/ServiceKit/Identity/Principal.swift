@@ -19,25 +19,41 @@ package struct Principal: Sendable, Hashable {
     self.roles = roles
   }
 
-  /// Parses the development form.
+  /// Parses the development form. By bytes, for it is done at every call.
   package init?(_ text: String) {
-    var fields = text.split(separator: ";" as Character, omittingEmptySubsequences: false)[...]
-    guard fields.popFirst() == "v0" else { return nil }
+    var rest = text[...].utf8
+    guard let version = Self.next(&rest, upTo: ";"), version.elementsEqual("v0".utf8) else { return nil }
     var tenant: String?
     var subject: String?
     var roles: [String]?
-    for field in fields {
-      let pair = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      guard pair.count == 2, !pair[1].isEmpty else { return nil }
-      switch pair[0] {
-      case "tenant" where tenant == nil: tenant = String(pair[1])
-      case "subject" where subject == nil: subject = String(pair[1])
-      case "roles" where roles == nil: roles = pair[1].split(separator: ",").map(String.init)
-      default: return nil
+    while var field = Self.next(&rest, upTo: ";") {
+      guard let name = Self.next(&field, upTo: "="), !field.isEmpty else { return nil }
+      if tenant == nil, name.elementsEqual("tenant".utf8) {
+        guard Self.isUUID(field) else { return nil }
+        tenant = String(Substring(field))
+      } else if subject == nil, name.elementsEqual("subject".utf8) {
+        subject = String(Substring(field))
+      } else if roles == nil, name.elementsEqual("roles".utf8) {
+        var names: [String] = []
+        while let role = Self.next(&field, upTo: ",") { names.append(String(Substring(role))) }
+        roles = names
+      } else {
+        return nil
       }
     }
-    guard let tenant, Self.isUUID(tenant), let subject, let roles, !roles.isEmpty else { return nil }
+    guard let tenant, let subject, let roles else { return nil }
     self.init(tenant: tenant, subject: subject, roles: roles)
+  }
+
+  /// Takes the bytes before the separator, or all there are; nothing when nothing is left.
+  private static func next(
+    _ rest: inout Substring.UTF8View, upTo separator: Unicode.Scalar
+  ) -> Substring.UTF8View? {
+    guard !rest.isEmpty else { return nil }
+    let end = rest.firstIndex(of: UInt8(ascii: separator)) ?? rest.endIndex
+    let part = rest[..<end]
+    rest = end == rest.endIndex ? rest[end...] : rest[rest.index(after: end)...]
+    return part
   }
 
   /// The form that `init(_:)` reads.
@@ -57,14 +73,15 @@ package struct Principal: Sendable, Hashable {
     self = principal
   }
 
-  private static func isUUID(_ text: String) -> Bool {
-    let bytes = Array(text.utf8)
-    guard bytes.count == 36 else { return false }
-    return bytes.enumerated().allSatisfy { index, byte in
-      switch index {
-      case 8, 13, 18, 23: byte == UInt8(ascii: "-")
-      default: (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
+  private static func isUUID(_ text: Substring.UTF8View) -> Bool {
+    var length = 0
+    for byte in text {
+      switch length {
+      case 8, 13, 18, 23: guard byte == UInt8(ascii: "-") else { return false }
+      default: guard (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) else { return false }
       }
+      length += 1
     }
+    return length == 36
   }
 }
