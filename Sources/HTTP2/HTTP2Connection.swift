@@ -7,8 +7,9 @@ package import NIOCore
 /// The rules it keeps:
 /// - A session is never entered from its own callbacks. They set flags and submit frames; `pump` sends afterwards.
 /// - Bytes nghttp2 returns are good until the next call, so they are gathered into one buffer and written once.
-/// - While the socket takes nothing, nothing is asked of nghttp2 and nothing is read: a peer that does not read
-///   its answers stops being served instead of filling our memory.
+/// - While the socket takes nothing, nothing is asked of nghttp2, and a server reads nothing: a client that does not
+///   read its answers stops being served instead of filling our memory. A client goes on reading: if both sides
+///   waited for the other to read, both would wait for ever. What it reads is bounded by the windows it granted.
 package final class HTTP2Connection: ChannelDuplexHandler {
   package typealias InboundIn = ByteBuffer
   package typealias OutboundIn = Never
@@ -88,8 +89,13 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   /// the last stream nghttp2 ignores younger ones in silence. So: a notice that names no stream, a PING behind
   /// which all streams opened before the notice have arrived, then the real GOAWAY (RFC 9113, 6.8).
   package func drain() {
-    guard let session, !isDraining else { return }
+    guard !isDraining else { return }
     isDraining = true
+    // A connection that is still being set up announces it with its first bytes.
+    if let session { announceDrain(session) }
+  }
+
+  private func announceDrain(_ session: OpaquePointer) {
     switch role {
     case .server:
       _ = nghttp2_submit_shutdown_notice(session)
@@ -182,7 +188,7 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   }
 
   package func read(context: ChannelHandlerContext) {
-    if context.channel.isWritable {
+    if role == .client || context.channel.isWritable {
       context.read()
     } else {
       isReadPending = true
@@ -194,11 +200,12 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   private func start() {
     guard session == nil, !isClosing else { return }
     session = makeSession()
-    guard session != nil else {
+    guard let session else {
       closeReason = "out of memory"
       context?.close(promise: nil)
       return
     }
+    if isDraining { announceDrain(session) }
     pump()
   }
 
@@ -337,6 +344,16 @@ extension HTTP2Connection {
     }
     streams.removeLast()
     stream.close(code)
+  }
+
+  /// nghttp2 declined to send the headers of a stream, such as a list over its limit of 64 KiB. Without them the
+  /// stream would neither go on nor end.
+  func headersNotSent(_ id: Int32, isRequest: Bool) {
+    guard let session, let stream = streams.first(where: { $0.id == id }) else { return }
+    guard isRequest else { return stream.reset(.internalError) }
+    // The peer knows of no stream to be reset. nghttp2 would close it as refused, which asks for another attempt.
+    _ = nghttp2_session_set_stream_user_data(session, id, nil)
+    streamClosed(stream, .internalError)
   }
 
   func moveFrame(of stream: HTTP2Stream, head: UnsafePointer<UInt8>, length: Int) {

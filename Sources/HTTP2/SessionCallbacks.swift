@@ -31,9 +31,15 @@ final class SessionCallbacks: @unchecked Sendable {
       else { return 0 }
       // nghttp2 advertises the limit of the header list but does not enforce it.
       guard stream.countHeader(nameCount + valueCount + 32) else {
-        SessionCallbacks.connection(user).terminate(
-          .enhanceYourCalm, reason: "header list far over its limit")
-        return 0
+        let connection = SessionCallbacks.connection(user)
+        if connection.role == .server {
+          connection.terminate(.enhanceYourCalm, reason: "header list far over its limit")
+          return 0
+        }
+        // One answer with too much to say must not take the other calls of the connection with it. The failure
+        // makes nghttp2 decode the rest of the list, as compression demands, without showing it to us.
+        stream.reset(.enhanceYourCalm)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
       }
       stream.delegate?.received(
         name: UnsafeRawBufferPointer(start: name, count: nameCount),
@@ -69,6 +75,19 @@ final class SessionCallbacks: @unchecked Sendable {
       // The call is over but the client still sends: tell it to stop, without calling it an error
       // (RFC 9113, 8.1). Earlier the RST would overtake the response.
       stream.reset(.noError)
+      return 0
+    }
+
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(pointer) { _, frame, error, user in
+      guard let frame, let user, frame.pointee.hd.type == UInt8(NGHTTP2_HEADERS.rawValue) else { return 0 }
+      switch error {
+      case NGHTTP2_ERR_STREAM_CLOSED.rawValue, NGHTTP2_ERR_STREAM_CLOSING.rawValue,
+        NGHTTP2_ERR_START_STREAM_NOT_ALLOWED.rawValue:
+        break  // The stream has ended, or nghttp2 ends it.
+      default:
+        SessionCallbacks.connection(user).headersNotSent(
+          frame.pointee.hd.stream_id, isRequest: frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST)
+      }
       return 0
     }
 

@@ -95,6 +95,17 @@ final class StreamRecorder: HTTP2StreamDelegate {
   func closed(_ code: HTTP2ErrorCode) { closeCode = code }
 }
 
+/// Stands where the socket is.
+final class ReadCounter: ChannelOutboundHandler {
+  typealias OutboundIn = ByteBuffer
+  var count = 0
+
+  func read(context: ChannelHandlerContext) {
+    count += 1
+    context.read()
+  }
+}
+
 @Suite("An HTTP/2 connection") struct HTTP2ConnectionTests {
   @Test(
     "carries a request and a response, the trailers behind the data",
@@ -231,6 +242,94 @@ final class StreamRecorder: HTTP2StreamDelegate {
     channel.embeddedEventLoop.run()
     #expect(!channel.isActive)
     #expect(server.isClosed)
+  }
+
+  @Test("resets the one stream whose answer has a header list far over the limit")
+  func headerFloodFromServer() throws {
+    let pair = try Pair()
+    let (request, flooded) = try pair.open()
+    request.finish(trailers: nil)
+    let (_, other) = try pair.open()
+    try pair.settle()
+    var headers = Pair.response
+    headers.add("x-long".utf8, [UInt8](repeating: UInt8(ascii: "x"), count: 40_000))
+    headers.add("x-after", "1")
+    pair.server.streams[0].stream.respond(headers, endStream: true)
+    pair.server.streams[1].stream.respond([":status": "200", "x-after": "1"], endStream: true)
+    try pair.settle()
+    #expect(flooded.fields == [":status: 200"])
+    #expect(!flooded.isEnded)
+    #expect(flooded.closeCode == .enhanceYourCalm)
+    #expect(other.fields == [":status: 200", "x-after: 1"])
+    #expect(other.closeCode == .noError)
+    #expect(pair.clientChannel.isActive)
+  }
+
+  @Test("ends a stream whose headers are too long to be sent", arguments: ["headers", "trailers"])
+  func unsentResponse(what: String) throws {
+    let pair = try Pair()
+    let (_, recorder) = try pair.open()
+    try pair.settle()
+    let answer = try #require(pair.server.streams.first).stream
+    if what == "headers" {
+      answer.respond(Self.tooLong(Pair.response), endStream: false)
+    } else {
+      answer.respond(Pair.response, endStream: false)
+      answer.finish(trailers: Self.tooLong([:]))
+    }
+    try pair.settle()
+    #expect(recorder.closeCode == .internalError)
+    #expect(pair.server.streams[0].recorder.closeCode == .internalError)
+    #expect(pair.serverHTTP2.streamCount == 0)
+    #expect(pair.clientChannel.isActive)
+  }
+
+  @Test("ends a stream whose request is too long to be sent, and opens others")
+  func unsentRequest() throws {
+    let pair = try Pair()
+    let (stream, recorder) = try pair.open(Self.tooLong(Pair.request))
+    stream.write(.none, ByteBuffer(string: "body"))
+    stream.finish(trailers: nil)
+    try pair.settle()
+    #expect(recorder.closeCode == .internalError)
+    #expect(pair.clientHTTP2.streamCount == 0)
+    _ = try pair.open()
+    try pair.settle()
+    #expect(pair.server.streams.count == 1)
+  }
+
+  private static func tooLong(_ headers: HeaderBlock) -> HeaderBlock {
+    var headers = headers
+    // nghttp2 refuses to send a list of more than 64 KiB.
+    headers.add("x-long", [UInt8](repeating: UInt8(ascii: "x"), count: 70_000))
+    return headers
+  }
+
+  @Test("told to drain while it is being set up drains as soon as it is")
+  func drainBeforeStart() throws {
+    let server = Recorder()
+    let http2 = HTTP2Connection(role: .server, configuration: HTTP2Configuration(), delegate: server)
+    let channel = EmbeddedChannel(handler: http2)
+    http2.drain()
+    channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 1), promise: nil)
+    channel.embeddedEventLoop.run()
+    let frames = try #require(try channel.readOutbound(as: ByteBuffer.self)).readableBytesView
+    // The notice is a GOAWAY that names no stream.
+    #expect(Array(frames).contains([0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]))
+    _ = try channel.finish()
+  }
+
+  @Test("goes on reading as a client, or two full sockets would wait for each other for ever")
+  func unwritableClientReads() throws {
+    for (role, expected) in [(HTTP2Connection.Role.client, 1), (.server, 0)] {
+      let reads = ReadCounter()
+      let http2 = HTTP2Connection(role: role, configuration: HTTP2Configuration(), delegate: Recorder())
+      let channel = EmbeddedChannel(handlers: [reads, http2])
+      channel.isWritable = false
+      channel.read()
+      #expect(reads.count == expected)
+      _ = try channel.finish()
+    }
   }
 
   @Test("neither reads nor writes while the socket takes nothing")
