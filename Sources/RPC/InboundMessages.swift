@@ -11,6 +11,8 @@ struct InboundMessages {
   private var first: ByteBuffer?
   private var others = Deque<ByteBuffer>()
   private var held = 0
+  /// Bytes received and not yet taken: the memory the call occupies, whatever became of its window.
+  private(set) var bufferedBytes = 0
 
   init(maxMessageBytes: Int) {
     deframer = MessageDeframer(maxMessageBytes: maxMessageBytes)
@@ -22,6 +24,7 @@ struct InboundMessages {
 
   mutating func receive(_ bytes: UnsafeRawBufferPointer) throws(RPCError) {
     held += bytes.count
+    bufferedBytes += bytes.count
     var bytes = bytes
     while let message = try deframer.next(&bytes) {
       if first == nil { first = message } else { others.append(message) }
@@ -31,7 +34,9 @@ struct InboundMessages {
   mutating func take() -> ByteBuffer? {
     guard let message = first else { return nil }
     first = others.popFirst()
-    returnable += min(held - returnable, message.readableBytes + MessageDeframer.prefixBytes)
+    let count = message.readableBytes + MessageDeframer.prefixBytes
+    bufferedBytes -= count
+    returnable += min(held - returnable, count)
     return message
   }
 

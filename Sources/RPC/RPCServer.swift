@@ -20,9 +20,12 @@ package final class RPCServer: Service, Sendable {
     package var maxMessageBytes = 4 << 20
     /// Bytes a stream may receive ahead of its reader.
     package var streamWindowBytes = 256 << 10
-    /// Bytes all streams of a connection may receive ahead of their readers: the most a peer can make us hold,
-    /// apart from one unfinished message per stream.
+    /// Bytes all streams of a connection may receive ahead of their readers.
     package var connectionWindowBytes = 8 << 20
+    /// Request bytes a connection may make us hold for handlers that have not taken them. Flow control alone cannot
+    /// bound them: a message longer than the window completes only if its bytes are returned before. A call whose
+    /// bytes come to more ends as RESOURCE_EXHAUSTED.
+    package var maxBufferedBytes = 64 << 20
     /// Response bytes a call may have queued before its writer suspends.
     package var maxOutboundBytes = 64 << 10
     package var maxConnections = 4096
@@ -32,7 +35,8 @@ package final class RPCServer: Service, Sendable {
     package init(address: RPCAddress) { self.address = address }
   }
 
-  /// Decides whether a call may reach its handler; throws the `RPCError` to answer with.
+  /// Decides whether a call may reach its handler; throws the `RPCError` to answer with. It is asked once the
+  /// headers are here, before the peer may send a message, on the event loop: it must not wait for anything.
   package typealias Admission = @Sendable (CallContext, MethodDefinition) throws -> Void
 
   private let core: ServerCore

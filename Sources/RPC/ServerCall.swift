@@ -12,6 +12,8 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   private var context: CallContext?
   private var task: Task<Void, Never>?
   private var began = NIODeadline.distantPast
+  /// What the connection has counted of `ServerCallState.bufferedBytes`.
+  private var countedBytes = 0
   var reader = Waiters<ByteBuffer?>()
   var writers = Waiters<Void>()
 
@@ -45,11 +47,33 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
       peer: connection.peer)
     if let deadline { connection.deadlines.include(deadline) }
     method.metrics.began()
+    admit(method)
+  }
+
+  /// Before the message, which may be long: who may not make the call is not to fill our memory with it.
+  private func admit(_ method: ServedMethod) {
+    guard let context else { return }
+    do {
+      try connection.server.admit(context, method.definition)
+    } catch {
+      end(with: connection.server.status(for: error, method: method.path))
+    }
   }
 
   func received(data: UnsafeRawBufferPointer) {
     perform(state.received(data))
+    if !countBuffered() {
+      end(with: RPCError(.resourceExhausted, "the requests of this connection occupy too much memory"))
+    }
     stream.consume(state.takeReturnable())
+  }
+
+  /// False when the connection holds too much.
+  @discardableResult
+  private func countBuffered() -> Bool {
+    let change = state.bufferedBytes - countedBytes
+    countedBytes += change
+    return connection.buffered(change)
   }
 
   func inboundEnded() {
@@ -85,16 +109,11 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     guard connection.beginHandler() else {
       return end(with: RPCError(.resourceExhausted, "too many calls are running on this connection"))
     }
-    do {
-      try connection.server.admit(context, method)
-    } catch {
-      connection.endHandler()
-      return end(with: connection.server.status(for: error, method: context.method))
-    }
     // One task and one closure for each call: this is the path every request takes.
     switch method.handler {
     case .unary(let handler):
       guard case .message(let message) = state.next() else { return }
+      countBuffered()
       stream.consume(state.takeReturnable())
       task = Task.immediate(executorPreference: connection.executor) { [self] in
         do {
@@ -126,6 +145,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   func takeMessage() throws -> NextMessage {
     if state.isFinished { throw RPCError(.cancelled, "the call has ended") }
     let next = state.next()
+    countBuffered()
     stream.consume(state.takeReturnable())
     return next
   }
@@ -189,6 +209,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   /// The call is over; its handler is told, if it has not ended by itself.
   private func release(_ code: StatusCode) {
     if context != nil { state.head.method?.metrics.ended(code, after: .now() - began) }
+    countBuffered()
     task?.cancel()
     task = nil
     let error = RPCError(code == .ok ? .cancelled : code, "the call has ended")

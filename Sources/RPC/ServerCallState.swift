@@ -10,7 +10,7 @@ import NIOCore
 struct ServerCallState {
   enum Action: Equatable {
     case none
-    /// Admit the call and run its handler.
+    /// Run the handler.
     case start
     case refuse(RequestHead.Refusal)
     /// The running handler's reader has something to take.
@@ -81,6 +81,9 @@ struct ServerCallState {
     if let message = messages.take() { return .message(message) }
     return isInboundEnded || phase == .finished ? .end : .wait
   }
+
+  /// Request bytes held until the handler takes them.
+  var bufferedBytes: Int { isFinished ? 0 : messages.bufferedBytes }
 
   /// Bytes to give back to the stream's window.
   mutating func takeReturnable() -> Int { messages.takeReturnable() }

@@ -17,6 +17,8 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   var ready: [ServerCall] = []
   private var starting: [ServerCall] = []
   private var runningHandlers = 0
+  /// Request bytes all calls hold, apart from those their handlers have taken.
+  private var bufferedBytes = 0
   private(set) lazy var deadlines = DeadlineTimer(on: eventLoop) { [unowned self] in self.expire($0) }
 
   init(_ server: ServerCore, _ channel: any Channel) {
@@ -55,6 +57,12 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
 
   func endHandler() {
     runningHandlers -= 1
+  }
+
+  /// Counts what a call holds more, or less, than before; false when that is too much for one connection.
+  func buffered(_ change: Int) -> Bool {
+    bufferedBytes += change
+    return bufferedBytes <= server.configuration.maxBufferedBytes
   }
 
   /// Ends the calls that are due and returns the next deadline.

@@ -53,6 +53,20 @@ import Testing
     #expect(messages.take() == nil)
     #expect(messages.takeReturnable() == 0)
   }
+
+  @Test("are counted until they are taken, returned to the window or not")
+  func buffered() throws {
+    var messages = InboundMessages(maxMessageBytes: 100)
+    try ([0, 0, 0, 0] as [UInt8]).withUnsafeBytes { try messages.receive($0) }
+    _ = messages.takeReturnable()
+    #expect(messages.bufferedBytes == 4)
+    try ([3, 1, 2, 3] + frame("hello") + frame("wor").prefix(6)).withUnsafeBytes { try messages.receive($0) }
+    #expect(messages.bufferedBytes == 24)
+    _ = messages.take()
+    #expect(messages.bufferedBytes == 16)
+    _ = messages.take()
+    #expect(messages.bufferedBytes == 6)
+  }
 }
 
 @Suite("A call on the server") struct ServerCallStateTests {

@@ -158,16 +158,36 @@ import Testing
     #expect(error?.code == .cancelled)
   }
 
-  @Test("is admitted before its handler runs")
-  func admission() async throws {
-    var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
-    configuration.shutdownGrace = .zero
-    let core = ServerCore(
-      methods: MethodTable([]), configuration: configuration,
-      admit: { _, method in throw RPCError(.permissionDenied, method.name) }, logger: .quiet)
-    let context = CallContext(
-      method: "/a/B", metadata: [:], deadline: nil, eventLoop: loops.server.any(), peer: nil)
-    #expect(throws: RPCError(.permissionDenied, "Echo")) { try core.admit(context, .echo) }
+  @Test("is refused before it has sent its message", arguments: ["Echo", "EchoAll"])
+  func admission(method: String) async throws {
+    let server = try await RunningServer.start(
+      [.echo, .echoAll], admit: { _, method in throw RPCError(.permissionDenied, method.name) })
+    let error = await status {
+      try await withClient(server.address) { client in
+        try await client.stream(path: "/test.Service/\(method)") { _ in
+          try await untilCancelled()
+        } responses: { responses in
+          for try await _ in responses {}
+        }
+      }
+    }
+    #expect(error == RPCError(.permissionDenied, method))
+    await server.stop()
+  }
+
+  @Test("whose bytes are more than its connection may make the server hold is RESOURCE_EXHAUSTED")
+  func bufferLimit() async throws {
+    try await withLoopback([.echo], configure: { $0.maxBufferedBytes = 1_000_000 }) { client in
+      let sizes = [900_000, 1_000_000, 900_000]
+      var codes: [StatusCode?] = []
+      for size in sizes {
+        let error = await status {
+          try await client.unary(path: "/test.Service/Echo", request: ByteBuffer(repeating: 0, count: size))
+        }
+        codes.append(error?.code)
+      }
+      #expect(codes == [nil, .resourceExhausted, nil])
+    }
   }
 
   @Test("runs its handler on the connection's loop, also after it was suspended")
