@@ -37,7 +37,7 @@ extension HeaderBlock {
   }
 
   private mutating func add(_ error: RPCError?) {
-    guard let error else { return add("grpc-status", "0") }
+    guard let error = error?.shortened else { return add("grpc-status", "0") }
     add("grpc-status", "\(error.code.rawValue)".utf8)
     if !error.message.isEmpty { add("grpc-message", PercentCoding.encode(error.message)) }
     if let details = StatusDetails.encode(error) { add("grpc-status-details-bin", Base64.encode(details)) }
@@ -56,5 +56,30 @@ extension HeaderBlock {
         }
       }
     }
+  }
+}
+
+extension RPCError {
+  /// The message, up to three times as long once it is percent-encoded, and the details in base64 stay together
+  /// below the 8 KiB of headers any gRPC peer takes: a status too long for its trailers would be no status at all.
+  static let maxMessageBytes = 1 << 10
+  static let maxDetailsBytes = 3584
+
+  /// The error as it is sent: a long message is cut, then violations and details are dropped until the rest fits.
+  var shortened: RPCError {
+    var error = self
+    if message.utf8.count > Self.maxMessageBytes {
+      // Cut to bytes and then to whole characters: a damaged last one becomes U+FFFD and goes.
+      error.message = String(decoding: message.utf8.prefix(Self.maxMessageBytes), as: UTF8.self)
+      while error.message.last == "\u{FFFD}" { error.message.removeLast() }
+    }
+    func isTooLong() -> Bool { (StatusDetails.encode(error)?.count ?? 0) > Self.maxDetailsBytes }
+    guard isTooLong() else { return error }
+    while !error.violations.isEmpty, isTooLong() {
+      error.violations.removeLast((error.violations.count + 1) / 2)
+    }
+    if isTooLong() { error.details = [:] }
+    if isTooLong() { error.reason = nil }
+    return error
   }
 }

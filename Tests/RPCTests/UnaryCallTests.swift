@@ -190,6 +190,52 @@ import Testing
     }
   }
 
+  @Test(
+    "that fails with more to say than fits in trailers still fails with its code",
+    arguments: [
+      RPCError(.notFound, String(repeating: "☃", count: 100_000), reason: "SNOWMAN_MELTED"),
+      RPCError(
+        .notFound, "m", reason: "SNOWMAN_MELTED",
+        violations: (0..<2000).map { FieldViolation(field: "f\($0)", code: "C", message: "no") }),
+      RPCError(.notFound, "m", details: ["k": String(repeating: "v", count: 100_000)]),
+    ])
+  func longError(thrown: RPCError) async throws {
+    let method = MethodDefinition.unary("Fail") { _, _ in throw thrown }
+    let error = try await withLoopback([method]) { client in
+      await status { try await client.unary(path: "/test.Service/Fail", request: ByteBuffer()) }
+    }
+    let received = try #require(error)
+    #expect(received.code == .notFound)
+    #expect(received.reason == thrown.reason)
+    #expect(!received.message.isEmpty && thrown.message.hasPrefix(received.message))
+    #expect(received.violations.elementsEqual(thrown.violations.prefix(received.violations.count)))
+    #expect(received.violations.isEmpty == thrown.violations.isEmpty)
+    #expect(received.message.utf8.count <= RPCError.maxMessageBytes)
+  }
+
+  @Test("whose trailers cannot be sent fails, and its connection lives on")
+  func longTrailers() async throws {
+    let method = MethodDefinition.unary("Long") { message, context in
+      context.setTrailingMetadata("x-long", String(repeating: "x", count: message.readableBytes))
+      return message
+    }
+    try await withLoopback([method]) { client in
+      // The first is over what a client takes, the second over what nghttp2 sends.
+      for size in [40_000, 100_000] {
+        let error = await status {
+          try await client.unary(path: "/test.Service/Long", request: ByteBuffer(repeating: 0, count: size))
+        }
+        #expect(error?.code == (size == 40_000 ? .resourceExhausted : .internal))
+      }
+      let metadata: Metadata = ["x-long": String(repeating: "x", count: 100_000)]
+      let error = await status {
+        try await client.unary(path: "/test.Service/Long", request: ByteBuffer(), metadata: metadata)
+      }
+      #expect(error?.code == .internal)
+      _ = try await client.unary(path: "/test.Service/Long", request: ByteBuffer())
+    }
+  }
+
   @Test("runs its handler on the connection's loop, also after it was suspended")
   func executor() async throws {
     let method = MethodDefinition.unary("Where") { message, context in
