@@ -74,8 +74,13 @@ struct ClientCallState {
       default: .internal
       }
     let message =
-      code == .connectError ? "connection lost" : "the server reset the call with \(code)"
-    return finish(RPCError(status, reason.map { "\(message): \($0)" } ?? message), reset: false)
+      code == .connectError ? "connection lost" : "the call was reset with \(code)"
+    // The reason may name addresses. These two statuses are about our side and not passed on as they are; the others
+    // may reach somebody outside.
+    guard status == .unavailable || status == .internal, let reason else {
+      return finish(RPCError(status, message), reset: false)
+    }
+    return finish(RPCError(status, "\(message): \(reason)"), reset: false)
   }
 
   /// Ends the call from this side.

@@ -30,7 +30,7 @@ final class Subchannel: @unchecked Sendable {
 
   private var state = State.idle
   /// Connections that still carry calls or are about to close, and the current one.
-  private var connections: [ObjectIdentifier: ClientConnection] = [:]
+  private(set) var connections: [ObjectIdentifier: ClientConnection] = [:]
   /// Calls that wait for the connection, or for the peer to allow another stream.
   private var waiting = Deque<ClientCall>()
   private var failures = 0
@@ -75,8 +75,12 @@ final class Subchannel: @unchecked Sendable {
   }
 
   private func wait(_ call: ClientCall) {
+    if waiting.count >= configuration.maxQueuedCalls {
+      // Those that were cancelled meanwhile take nobody's place.
+      waiting.removeAll(where: \.isFinished)
+    }
     guard waiting.count < configuration.maxQueuedCalls else {
-      return call.end(with: RPCError(.resourceExhausted, "too many calls wait for \(target)"))
+      return call.end(with: RPCError(.unavailable, "too many calls wait for a connection"))
     }
     waiting.append(call)
   }
@@ -94,9 +98,15 @@ final class Subchannel: @unchecked Sendable {
   }
 
   private func open(_ call: ClientCall, on connection: ClientConnection) -> Bool {
-    guard let http2 = connection.http2, http2.streamCount < http2.peerMaxConcurrentStreams,
-      let stream = http2.open(headers(of: call), delegate: call)
-    else { return false }
+    guard let http2 = connection.http2, http2.streamCount < http2.peerMaxConcurrentStreams else {
+      return false
+    }
+    guard let stream = http2.open(headers(of: call), delegate: call) else {
+      // It has used up its stream numbers, after 2^30 calls, or is about to end. Another takes over.
+      http2.drain()
+      retired(connection)
+      return false
+    }
     call.opened(stream)
     return true
   }
