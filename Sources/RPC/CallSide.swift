@@ -23,21 +23,22 @@ extension CallSide {
       case .wait: break
       }
     }
+    let wait = Wait()
     return try await withTaskCancellationHandler {
       try await withUnsafeThrowingContinuation { continuation in
-        onLoop { self.awaitMessage(continuation) }
+        onLoop { self.awaitMessage(continuation, wait) }
       }
     } onCancel: {
-      onLoop { self.reader.cancel() }
+      onLoop { self.reader.cancel(wait) }
     }
   }
 
-  private func awaitMessage(_ continuation: UnsafeContinuation<ByteBuffer?, any Error>) {
+  private func awaitMessage(_ continuation: UnsafeContinuation<ByteBuffer?, any Error>, _ wait: Wait) {
     do {
       switch try takeMessage() {
       case .message(let message): continuation.resume(returning: message)
       case .end: continuation.resume(returning: nil)
-      case .wait: reader.wait(continuation)
+      case .wait: reader.add(continuation, wait)
       }
     } catch {
       continuation.resume(throwing: error)
@@ -61,22 +62,25 @@ extension CallSide {
   func writeMessage(_ message: ByteBuffer) async throws {
     if eventLoop.inEventLoop, try queueMessage(message) { return }
     let isQueued = eventLoop.inEventLoop
+    let wait = Wait()
     try await withTaskCancellationHandler {
       try await withUnsafeThrowingContinuation { continuation in
-        onLoop { self.awaitRoom(isQueued ? nil : message, continuation) }
+        onLoop { self.awaitRoom(isQueued ? nil : message, continuation, wait) }
       }
     } onCancel: {
-      onLoop { self.writers.cancel() }
+      onLoop { self.writers.cancel(wait) }
     }
   }
 
-  private func awaitRoom(_ message: ByteBuffer?, _ continuation: UnsafeContinuation<Void, any Error>) {
+  private func awaitRoom(
+    _ message: ByteBuffer?, _ continuation: UnsafeContinuation<Void, any Error>, _ wait: Wait
+  ) {
     do {
       // An empty message would be sent as one, so only a new one is queued here.
       if let message, try queueMessage(message) {
         continuation.resume()
       } else {
-        writers.wait(continuation)
+        writers.add(continuation, wait)
       }
     } catch {
       continuation.resume(throwing: error)
@@ -88,38 +92,47 @@ extension CallSide {
   }
 }
 
+/// One suspension of one task. Its cancellation comes from another thread: before it, during it or after it.
+final class Wait: @unchecked Sendable {
+  // On the loop only:
+  fileprivate var isCancelled = false
+}
+
 /// Tasks suspended until something happens to their call.
 struct Waiters<Value: Sendable> {
-  private var continuations: [UnsafeContinuation<Value, any Error>] = []
-  /// A cancellation that overtook the wait it was meant for: they come from different threads.
-  private var isCancelled = false
+  typealias Continuation = UnsafeContinuation<Value, any Error>
 
-  var isEmpty: Bool { continuations.isEmpty }
+  private var suspended: [(continuation: Continuation, wait: Wait?)] = []
 
-  mutating func wait(_ continuation: UnsafeContinuation<Value, any Error>) {
-    if isCancelled {
-      isCancelled = false
+  var isEmpty: Bool { suspended.isEmpty }
+
+  /// Without a `wait` the task is not to be woken by its cancellation.
+  mutating func add(_ continuation: Continuation, _ wait: Wait? = nil) {
+    if let wait, wait.isCancelled {
       continuation.resume(throwing: CancellationError())
     } else {
-      continuations.append(continuation)
+      suspended.append((continuation, wait))
     }
   }
 
   mutating func resume(returning value: Value) {
-    guard !continuations.isEmpty else { return }
-    let resumed = continuations
-    continuations.removeAll(keepingCapacity: true)
-    for continuation in resumed { continuation.resume(returning: value) }
+    guard !suspended.isEmpty else { return }
+    let resumed = suspended
+    suspended.removeAll(keepingCapacity: true)
+    for (continuation, _) in resumed { continuation.resume(returning: value) }
   }
 
   mutating func resume(throwing error: any Error) {
-    let resumed = continuations
-    continuations.removeAll()
-    for continuation in resumed { continuation.resume(throwing: error) }
+    let resumed = suspended
+    suspended.removeAll()
+    for (continuation, _) in resumed { continuation.resume(throwing: error) }
   }
 
-  mutating func cancel() {
-    if isEmpty { isCancelled = true } else { resume(throwing: CancellationError()) }
+  /// Wakes the one task whose wait it is, or has it not wait at all; does nothing once it has been woken.
+  mutating func cancel(_ wait: Wait) {
+    wait.isCancelled = true
+    guard let index = suspended.firstIndex(where: { $0.wait === wait }) else { return }
+    suspended.remove(at: index).continuation.resume(throwing: CancellationError())
   }
 }
 

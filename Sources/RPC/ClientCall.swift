@@ -61,7 +61,7 @@ final class ClientCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
       onLoop {
         guard !self.isFinished else { return continuation.resume(throwing: RPCError.cancelledByCaller) }
-        self.opening.wait(continuation)
+        self.opening.add(continuation)
         self.subchannel.submit(self)
       }
     }
@@ -196,7 +196,7 @@ extension ClientCall: ResponseMetadata {
         } else if let error = self.state.error {
           continuation.resume(throwing: error)
         } else {
-          self.headers.wait(continuation)
+          self.headers.add(continuation)
         }
       }
     }

@@ -69,6 +69,39 @@ import Testing
   }
 }
 
+@Suite("Tasks waiting on a call") struct WaitersTests {
+  @Test("are woken by their own cancellation only, early or late")
+  func cancellation() async throws {
+    var waiters = Waiters<Int>()
+    let early = Wait()
+    waiters.cancel(early)
+    await #expect(throws: CancellationError.self) {
+      try await withUnsafeThrowingContinuation { waiters.add($0, early) }
+    }
+    let next = Wait()
+    let value = try await withUnsafeThrowingContinuation { continuation in
+      waiters.add(continuation, next)
+      waiters.cancel(early)
+      waiters.resume(returning: 1)
+    }
+    #expect(value == 1)
+    // Late: its task has gone on, and must not take the next one's place with it.
+    waiters.cancel(next)
+    let last = try await withUnsafeThrowingContinuation { continuation in
+      waiters.add(continuation, Wait())
+      waiters.resume(returning: 2)
+    }
+    #expect(last == 2)
+    await #expect(throws: CancellationError.self) {
+      let during = Wait()
+      return try await withUnsafeThrowingContinuation { continuation in
+        waiters.add(continuation, during)
+        waiters.cancel(during)
+      }
+    }
+  }
+}
+
 @Suite("A call on the server") struct ServerCallStateTests {
   static let methods = MethodTable([
     ServiceDefinition(
