@@ -3,6 +3,12 @@ package import NIOCore
 import NIOPosix
 import ServiceLifecycle
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// Serves gRPC on HTTP/2. `run()` listens, serves until graceful shutdown, then drains in two steps.
 package final class RPCServer: Service, Sendable {
   /// Every limit of the server in one place.
@@ -104,7 +110,7 @@ package final class RPCServer: Service, Sendable {
       bound.succeed(localAddress)
       return listener
     } catch {
-      let error = ListenError(address: address, reason: "\(error)")
+      let error = ListenError(address: address, cause: error)
       bound.fail(error)
       throw error
     }
@@ -129,4 +135,14 @@ package struct ListenError: Error, CustomStringConvertible {
   package let address: RPCAddress
   package let reason: String
   package var description: String { "cannot listen on \(address): \(reason)" }
+
+  init(address: RPCAddress, cause: any Error) {
+    self.address = address
+    // NIO's text begins with the system call and its arguments; the operator asks only what is wrong.
+    if let cause = cause as? IOError, let text = strerror(cause.errnoCode) {
+      reason = String(cString: text)
+    } else {
+      reason = "\(cause)"
+    }
+  }
 }
