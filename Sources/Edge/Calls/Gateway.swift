@@ -160,7 +160,7 @@ struct Gateway: Sendable {
         if call.head.method == .HEAD { break }
         try await responder.write(piece.data)
       }
-      if !hasStarted { await responder.start(HTTPResponseHead(status: 204)) }
+      guard hasStarted else { return await responder.respond(HTTPResponse(HTTPResponseHead(status: 204))) }
       await responder.end()
     }
   }

@@ -17,9 +17,11 @@ extension HTTPConnection {
 
   func start(_ head: HTTPResponseHead, of exchange: HTTPExchange) {
     guard isCurrent(exchange), exchange.response == .none else { return }
-    let knowsChunks = exchange.head.version == .http1_1
-    if !knowsChunks { exchange.keepsAlive = false }
-    writeHead(head, of: exchange, framing: knowsChunks ? .chunked : .untilClose)
+    // RFC 9112 §6.3: a 204 ends with its head. A chunk after it would be read as the start of the next answer.
+    let framing: BodyFraming =
+      head.status == 204 ? .none : exchange.head.version == .http1_1 ? .chunked : .untilClose
+    if framing == .untilClose { exchange.keepsAlive = false }
+    writeHead(head, of: exchange, framing: framing)
     context?.flush()
   }
 
@@ -29,7 +31,7 @@ extension HTTPConnection {
     guard isCurrent(exchange), exchange.response == .begun, let context else {
       return waiter.resume(throwing: ClientDisconnected())
     }
-    if exchange.head.method != .HEAD, chunk.readableBytes > 0 {
+    if exchange.head.method != .HEAD, exchange.framing != .none, chunk.readableBytes > 0 {
       exchange.bytesOut += chunk.readableBytes
       if exchange.framing == .chunked {
         write("\(String(chunk.readableBytes, radix: 16))\r\n", flush: false)

@@ -168,6 +168,24 @@ import Testing
     }
   }
 
+  @Test("A download without content is 204 and leaves the connection clean", arguments: [false, true])
+  func emptyDownload(hasPiece: Bool) async throws {
+    let report = MethodDefinition.streaming("DownloadReport") { _, responses, context in
+      guard hasPiece else { return }
+      context.setInitialMetadata("http-status", "204")
+      try await responses.write(RawBody(contentType: "text/csv", data: ByteBuffer(string: "a,b\n")).encoded())
+    }
+    try await withEdge([report]) { edge in
+      let client = try await edge.connect()
+      for _ in 0..<2 {
+        let response = try await client.request("GET", "/get_report/\(Self.id)")
+        #expect(response.status == 204)
+        #expect(response["Transfer-Encoding"] == nil)
+        #expect(response["Content-Length"] == nil)
+      }
+    }
+  }
+
   @Test("A download to an HTTP/1.0 client ends with the connection")
   func download10() async throws {
     let report = MethodDefinition.streaming("DownloadReport") { _, responses, _ in
