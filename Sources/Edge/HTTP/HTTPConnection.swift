@@ -171,6 +171,8 @@ final class HTTPConnection: ChannelInboundHandler {
       return respond(refusal(.bodyTooLarge(maxBytes: exchange.maxBodyBytes), of: exchange), to: exchange)
     }
     if exchange.hasBody { expectBody(of: exchange) }
+    // An expectation that was refused is answered: no call may begin for it.
+    guard exchange.response == .none else { return }
     if case .streamed(_, let body) = reception.plan { run(exchange) { await body($0.body, $0) } }
   }
 

@@ -122,6 +122,23 @@ import Testing
     }
   }
 
+  @Test("An upload that was refused for its expectation never reaches the service")
+  func refusedExpectation() async throws {
+    let calls = Count()
+    let imports = MethodDefinition.streaming("ImportPolls") { requests, responses, _ in
+      calls.add(1)
+      for try await _ in requests {}
+      try await responses.write(ByteBuffer(bytes: [0x08, 1]))
+    }
+    try await withEdge([imports]) { edge in
+      let refused = try await edge.request("POST", "/imports/polls", "a,b\n", headers: ["Expect: tea"])
+      #expect(refused.status == 417)
+      // The RPCs of one connection begin in order: were there one for the first request, it had been seen by now.
+      #expect(try await edge.request("POST", "/imports/polls", "a,b\n").status == 200)
+      #expect(calls.value == 1)
+    }
+  }
+
   @Test("An upload over the limit ends with 413, and the service does not take it for complete")
   func uploadLimit() async throws {
     let (started, cancelled) = (Signal(), Signal())
