@@ -38,7 +38,7 @@ final class ConnectionDeadline {
   private func wake(on eventLoop: any EventLoop, _ fire: @escaping @Sendable () -> Void) {
     timer = nil
     guard let deadline else { return }
-    if deadline > .now() { return schedule(at: deadline, on: eventLoop, fire) }
+    if deadline > eventLoop.now { return schedule(at: deadline, on: eventLoop, fire) }
     self.deadline = nil
     fire()
   }

@@ -87,7 +87,7 @@ extension HTTPConnection {
     exchange.response = .ended
     exchange.pending = ByteBuffer()
     exchange.fail(ClientDisconnected())
-    configuration.log(exchange, .now())
+    record(exchange)
     next(after: exchange)
   }
 
@@ -96,7 +96,7 @@ extension HTTPConnection {
     guard exchange.keepsAlive else { return hangUp(whileReceiving: !exchange.isRequestComplete) }
     guard context.channel.isWritable else {
       phase = .flushing
-      return arm(limits.writeStallDeadline)
+      return armStall()
     }
     becomeIdle()
   }
@@ -135,10 +135,11 @@ extension HTTPConnection {
     guard let context else { return }
     queue.removeAll()
     phase = .lingering
-    arm(limits.writeStallDeadline)
+    armStall()
     let flushed = context.eventLoop.makePromise(of: Void.self)
     flushed.futureResult.assumeIsolated().whenComplete { [self] _ in
       guard whileReceiving else { return self.abort() }
+      unsentBytes = 0
       arm(limits.lingerDeadline)
       self.context?.close(mode: .output, promise: nil)
       readOn()
@@ -147,8 +148,10 @@ extension HTTPConnection {
   }
 
   func answer(_ refusal: HTTPRefusal) {
+    guard let context else { return }
     let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: "")
-    let exchange = HTTPExchange(head: head, reception: configuration.refuse(refusal), start: .now())
+    let exchange = HTTPExchange(
+      head: head, reception: configuration.refuse(refusal), start: context.eventLoop.now)
     exchange.keepsAlive = false
     phase = .exchange(exchange)
     respond(exchange.reception.response, to: exchange)

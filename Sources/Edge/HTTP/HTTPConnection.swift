@@ -44,7 +44,9 @@ final class HTTPConnection: ChannelInboundHandler {
   private var isReading = false
   private var sawPart = false
   var isDraining = false
-  private let deadline = ConnectionDeadline()
+  let deadline = ConnectionDeadline()
+  /// What the send buffer held when the clock of a full one was last set.
+  var unsentBytes = 0
 
   init(_ configuration: Configuration) {
     self.configuration = configuration
@@ -101,13 +103,14 @@ final class HTTPConnection: ChannelInboundHandler {
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {
+    if context.channel.isWritable { unsentBytes = 0 }
     switch (phase, context.channel.isWritable) {
     case (.flushing, true): becomeIdle()
     case (.exchange(let exchange), true):
       deadline.disarm()
       armBody(of: exchange)
       exchange.writeWaiter.take()?.resume()
-    case (.exchange, false): arm(limits.writeStallDeadline)
+    case (.exchange, false): armStall()
     default: break
     }
   }
@@ -152,17 +155,17 @@ final class HTTPConnection: ChannelInboundHandler {
   // MARK: Requests
 
   func take(_ part: HTTPServerRequestPart) {
-    guard case .head(let head) = part else { return }
+    guard let context, case .head(let head) = part else { return }
     let reception =
       if isDraining {
         configuration.refuse(.shuttingDown(head))
-      } else if head.version == .http1_1, !head.namesOneHost {
+      } else if !head.namesOneHost {
         // RFC 9112 §3.2: who a request is for must not be open to guessing.
         configuration.refuse(.hostUnclear(head))
       } else {
         configuration.receive(head)
       }
-    let exchange = HTTPExchange(head: head, reception: reception, start: .now())
+    let exchange = HTTPExchange(head: head, reception: reception, start: context.eventLoop.now)
     phase = .exchange(exchange)
     deadline.disarm()
     let declared = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
@@ -197,6 +200,7 @@ final class HTTPConnection: ChannelInboundHandler {
       if exchange.bytesIn > exchange.maxBodyBytes { return overflow(exchange) }
       if case .answered = exchange.reception.plan { return }
       if let waiter = exchange.bodyWaiter.take() {
+        armBody(of: exchange)
         waiter.resume(returning: bytes)
       } else if exchange.pending.readableBytes == 0 {
         exchange.pending = bytes
@@ -249,10 +253,11 @@ final class HTTPConnection: ChannelInboundHandler {
     if exchange.isRequestComplete { return waiter.resume(returning: nil) }
     guard isCurrent(exchange) else { return waiter.resume(throwing: ClientDisconnected()) }
     exchange.bodyWaiter = waiter
+    armBody(of: exchange)
     readOn()
   }
 
-  // MARK: Reading and time
+  // MARK: Reading
 
   func readOn() {
     guard !isReading, let context, context.channel.isActive, wantsBytes else { return }
@@ -268,37 +273,6 @@ final class HTTPConnection: ChannelInboundHandler {
       exchange.pending.readableBytes < limits.uploadBufferBytes
     case .exchange(let exchange) where !exchange.isRequestComplete: true
     case .exchange: queuedRequests < limits.pipelinedRequests
-    }
-  }
-
-  private func armBody(of exchange: HTTPExchange) {
-    guard exchange.hasBody, !exchange.isRequestComplete else { return }
-    let limit = exchange.isStreamed ? limits.uploadDeadline : limits.bodyDeadline
-    arm(until: exchange.start + limit)
-  }
-
-  func arm(_ amount: TimeAmount) {
-    arm(until: .now() + amount)
-  }
-
-  private func arm(until time: NIODeadline) {
-    guard let context else { return }
-    let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
-    deadline.arm(until: time, on: context.eventLoop) { connection.value.timeOut() }
-  }
-
-  private func timeOut() {
-    switch phase {
-    case .idle, .flushing, .lingering, .closed:
-      context?.close(promise: nil)
-    case .head:
-      answer(.headerTimeout)
-    case .exchange(let exchange) where exchange.response == .none && !exchange.isRequestComplete:
-      exchange.task?.cancel()
-      exchange.fail(BodyTimeout())
-      respond(refusal(.bodyTimeout, of: exchange), to: exchange)
-    case .exchange:
-      context?.close(promise: nil)
     }
   }
 
@@ -322,8 +296,13 @@ final class HTTPConnection: ChannelInboundHandler {
     exchange.fail(ClientDisconnected())
     if exchange.response != .ended {
       if exchange.status == 0 { exchange.status = 499 }
-      configuration.log(exchange, .now())
+      record(exchange)
     }
+  }
+
+  func record(_ exchange: HTTPExchange) {
+    guard let context else { return }
+    configuration.log(exchange, context.eventLoop.now)
   }
 }
 
@@ -338,6 +317,7 @@ extension HTTPExchange {
 
 extension HTTPRequestHead {
   fileprivate var namesOneHost: Bool {
-    headers.count { $0.name.utf8.count == 4 && $0.name.lowercased() == "host" } == 1
+    let count = headers.count { $0.name.utf8.count == 4 && $0.name.lowercased() == "host" }
+    return count == 1 || count == 0 && version == .http1_0
   }
 }

@@ -11,7 +11,9 @@ struct HTTPLimits: Sendable {
   var bodyDeadline: TimeAmount = .seconds(30)
   /// The same for a body that is streamed: a gibibyte at 300 KiB/s.
   var uploadDeadline: TimeAmount = .hours(1)
-  /// How long a client may leave a full send buffer without making room in it.
+  /// How long a service that wants the next piece of a streamed body may be left waiting for it.
+  var bodyIdleDeadline: TimeAmount = .seconds(30)
+  /// How long a client may leave a full send buffer without taking anything from it.
   var writeStallDeadline: TimeAmount = .seconds(30)
   /// Between requests.
   var idleDeadline: TimeAmount = .seconds(60)
