@@ -191,12 +191,13 @@ let package = Package(
     .testTarget(
       name: "EdgeTests",
       dependencies: [
-        "Edge", "MainstreetAPI", "RPC", "Schema",
+        "Edge", "MainstreetAPI", "RPC", "Schema", "ServiceKit",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOEmbedded", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
       swiftSettings: house),

@@ -1,5 +1,6 @@
 import Logging
 import MainstreetAPI
+import Metrics
 import RPC
 import Schema
 import ServiceKit
@@ -14,13 +15,15 @@ extension Edge {
       logger: context.logger)
     let routes = try RouteTable(
       schema: DescriptorSet(serialized: descriptorSet),
-      clients: ["mainstreet.store.v1.StoreService": store])
+      clients: ["mainstreet.store.v1.StoreService": store], metrics: MetricsSystem.factory)
     let credentials = try Credentials(
       developmentPrincipal: settings.string("development.principal"),
       apiKey: settings.optional("development.api.key"))
     context.logger.warning(
       "every request acts as the development principal", metadata: ["tenant": "\(credentials.tenant)"])
-    let gateway = Gateway(routes: routes.trie, credentials: credentials, logger: context.logger)
+    let gateway = Gateway(
+      routes: routes.trie, credentials: credentials, unrouted: .unrouted(factory: MetricsSystem.factory),
+      logger: context.logger)
     var limits = HTTPLimits()
     limits.connections = try settings.int("max.connections", in: 1...1_000_000)
     let accessLog = AccessLog(logger: context.logger)

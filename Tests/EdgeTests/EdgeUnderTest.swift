@@ -1,5 +1,6 @@
 import Logging
 import MainstreetAPI
+import Metrics
 import NIOCore
 import NIOPosix
 import RPC
@@ -32,7 +33,8 @@ struct EdgeUnderTest: Sendable {
 /// - Parameter methods: of `mainstreet.store.v1.StoreService`, on bytes.
 func withEdge<Result: Sendable>(
   _ methods: [MethodDefinition] = [], limits: HTTPLimits = HTTPLimits(),
-  callLimits: Gateway.Limits = Gateway.Limits(), body: (EdgeUnderTest) async throws -> Result
+  callLimits: Gateway.Limits = Gateway.Limits(), metrics: any MetricsFactory = NOOPMetricsHandler.instance,
+  body: (EdgeUnderTest) async throws -> Result
 ) async throws -> Result {
   var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
   configuration.shutdownGrace = .seconds(1)
@@ -43,23 +45,24 @@ func withEdge<Result: Sendable>(
   return try await running([server]) {
     try await withEdge(
       store: RPCAddress.tcp(host: "127.0.0.1", port: try await server.boundAddress.port ?? 0),
-      limits: limits, callLimits: callLimits, body: body)
+      limits: limits, callLimits: callLimits, metrics: metrics, body: body)
   }
 }
 
 func withEdge<Result: Sendable>(
   store: RPCAddress, limits: HTTPLimits = HTTPLimits(), callLimits: Gateway.Limits = Gateway.Limits(),
-  body: (EdgeUnderTest) async throws -> Result
+  metrics: any MetricsFactory = NOOPMetricsHandler.instance, body: (EdgeUnderTest) async throws -> Result
 ) async throws -> Result {
   let client = RPCClient(target: store, eventLoopGroup: loops.edge, logger: .quiet)
   let routes = try RouteTable(
-    schema: DescriptorSet(serialized: descriptorSet), clients: ["mainstreet.store.v1.StoreService": client])
+    schema: DescriptorSet(serialized: descriptorSet), clients: ["mainstreet.store.v1.StoreService": client],
+    metrics: metrics)
   let gateway = Gateway(
     routes: routes.trie,
     credentials: try Credentials(
       developmentPrincipal: "v0;tenant=\(EdgeUnderTest.tenant);subject=test;roles=owner",
       apiKey: EdgeUnderTest.key),
-    limits: callLimits, logger: .quiet)
+    limits: callLimits, unrouted: .unrouted(factory: metrics), logger: .quiet)
   let (addresses, found) = AsyncStream<SocketAddress>.makeStream()
   let server = HTTPServer(
     address: try SocketAddress(ipAddress: "127.0.0.1", port: 0), group: loops.edge,

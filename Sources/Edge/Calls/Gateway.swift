@@ -18,18 +18,24 @@ struct Gateway: Sendable {
   let routes: RouteTrie
   let credentials: Credentials
   var limits = Limits()
+  /// Counts what found no route.
+  let unrouted: RouteMetrics
   let logger: Logger
 
   /// Decides from the head alone how a request is answered.
   func receive(_ head: HTTPRequestHead) -> Reception {
     let requestID = RequestID.of(head.headers)
+    var route: Route?
     do throws(Problem) {
-      let call = try admit(head, requestID)
+      let call = try admit(head, requestID, to: &route)
       return Reception(
-        plan: plan(call), requestID: requestID, route: call.route.template, tenant: credentials.tenant)
+        plan: plan(call), requestID: requestID, route: call.route.template, tenant: credentials.tenant,
+        metrics: call.route.metrics)
     } catch {
       let response = error.response(to: (head.method.rawValue, path(of: head)), requestID: requestID)
-      return Reception(plan: .answered(response), requestID: requestID)
+      return Reception(
+        plan: .answered(response), requestID: requestID, route: route?.template,
+        metrics: route?.metrics ?? unrouted)
     }
   }
 
@@ -39,17 +45,23 @@ struct Gateway: Sendable {
     let target = (refusal.head?.method.rawValue ?? "", refusal.head.map(path) ?? "")
     let problem = Problem(refusal.status, refusal.code, refusal.detail)
     return Reception(
-      plan: .answered(problem.response(to: target, requestID: requestID)), requestID: requestID)
+      plan: .answered(problem.response(to: target, requestID: requestID)), requestID: requestID,
+      metrics: unrouted)
   }
 
   // MARK: Admission
 
-  private func admit(_ head: HTTPRequestHead, _ requestID: String) throws(Problem) -> Call {
+  /// - Parameter matched: the route, as soon as it is known: a request refused after that is still counted there.
+  private func admit(
+    _ head: HTTPRequestHead, _ requestID: String, to matched: inout Route?
+  ) throws(Problem) -> Call {
     guard let target = RequestTarget(head.uri) else { throw Self.routeNotFound }
     let route: Route
     let variables: [String]
     switch routes.match(method: head.method.rawValue, path: target.path) {
-    case .found(let found, let values): (route, variables) = (found, values)
+    case .found(let found, let values):
+      (route, variables) = (found, values)
+      matched = found
     case .notFound: throw Self.routeNotFound
     case .malformed(let reason): throw Problem(400, "MALFORMED_PATH", reason)
     case .wrongMethod(let allowed):

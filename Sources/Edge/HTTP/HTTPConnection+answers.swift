@@ -153,7 +153,7 @@ extension HTTPConnection {
     let exchange = HTTPExchange(
       head: head, reception: configuration.refuse(refusal), start: context.eventLoop.now)
     exchange.keepsAlive = false
-    phase = .exchange(exchange)
+    begin(exchange)
     respond(exchange.reception.response, to: exchange)
   }
 

@@ -166,7 +166,7 @@ final class HTTPConnection: ChannelInboundHandler {
         configuration.receive(head)
       }
     let exchange = HTTPExchange(head: head, reception: reception, start: context.eventLoop.now)
-    phase = .exchange(exchange)
+    begin(exchange)
     deadline.disarm()
     let declared = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
     if declared > exchange.maxBodyBytes {
@@ -300,9 +300,16 @@ final class HTTPConnection: ChannelInboundHandler {
     }
   }
 
+  func begin(_ exchange: HTTPExchange) {
+    phase = .exchange(exchange)
+    exchange.reception.metrics?.began()
+  }
+
   func record(_ exchange: HTTPExchange) {
     guard let context else { return }
-    configuration.log(exchange, context.eventLoop.now)
+    let end = context.eventLoop.now
+    exchange.reception.metrics?.ended(exchange.status, after: end - exchange.start)
+    configuration.log(exchange, end)
   }
 }
 

@@ -18,6 +18,7 @@ struct Reception: Sendable {
   /// For the access log; not the path itself, whose variables would make every line its own.
   var route: String?
   var tenant: String?
+  var metrics: RouteMetrics?
 }
 
 /// One request and its answer. Belongs to its connection's loop.

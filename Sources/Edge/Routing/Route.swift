@@ -1,3 +1,4 @@
+import Metrics
 import RPC
 import Schema
 
@@ -39,13 +40,15 @@ final class Route: Sendable {
   let successStatus: Int
   let rateClass: MethodAccess.RateClass?
   let client: RPCClient
+  let metrics: RouteMetrics
 
   init(
     _ route: HTTPRoute, of method: MethodDescriptor, access: MethodAccess, client: RPCClient,
-    compiler: inout TableCompiler
+    metrics: any MetricsFactory, compiler: inout TableCompiler
   ) throws(SchemaError) {
     template = route.template.source
     httpMethod = route.method
+    self.metrics = RouteMetrics(route: template, method: httpMethod, factory: metrics)
     rpcPath = method.path
     self.client = client
     let request = try compiler.message(method.inputType)

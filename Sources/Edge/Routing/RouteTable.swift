@@ -1,3 +1,4 @@
+import Metrics
 import RPC
 import Schema
 
@@ -9,7 +10,9 @@ struct RouteTable: Sendable {
   /// - Parameter clients: by the package or the full name of a service; services without one have no routes here.
   /// - Throws: for an rpc that cannot be served as JSON, naming it; an rpc that does not say who may call
   ///   it is one of those.
-  init(schema: DescriptorSet, clients: [String: RPCClient]) throws(SchemaError) {
+  init(
+    schema: DescriptorSet, clients: [String: RPCClient], metrics: any MetricsFactory
+  ) throws(SchemaError) {
     var compiler = TableCompiler(schema)
     for service in schema.services {
       guard let client = clients[service.fullName] else { continue }
@@ -18,7 +21,8 @@ struct RouteTable: Sendable {
           throw SchemaError("\(method.path) does not say who may call it")
         }
         for route in method.routes {
-          let compiled = try Route(route, of: method, access: access, client: client, compiler: &compiler)
+          let compiled = try Route(
+            route, of: method, access: access, client: client, metrics: metrics, compiler: &compiler)
           try trie.insert(compiled, at: route.template)
           count += 1
         }

@@ -1,5 +1,6 @@
 import Logging
 import MainstreetAPI
+import Metrics
 import RPC
 import Schema
 import Testing
@@ -13,7 +14,7 @@ import Testing
     do {
       return try RouteTable(
         schema: DescriptorSet(serialized: descriptorSet),
-        clients: ["mainstreet.store.v1.StoreService": client]
+        clients: ["mainstreet.store.v1.StoreService": client], metrics: NOOPMetricsHandler.instance
       ).trie
     } catch {
       preconditionFailure("\(error)")
