@@ -10,6 +10,8 @@ struct Gateway: Sendable {
     var jsonBytes = 1 << 20
     var ingestBytes = 16 << 20
     var uploadBytes = 1 << 30
+    /// What a service takes as one message (`RPCServer.Configuration.maxMessageBytes`).
+    var messageBytes = 4 << 20
     var unaryDeadline: TimeAmount = .seconds(30)
     var uploadDeadline: TimeAmount = .hours(1)
     var downloadDeadline: TimeAmount = .minutes(10)
@@ -125,7 +127,7 @@ struct Gateway: Sendable {
 
   private func unary(_ call: Call, _ body: ByteBuffer, _ responder: HTTPResponder) async throws {
     let answer = try await call.route.client.unary(
-      path: call.route.rpcPath, request: try call.requestMessage(body), metadata: call.metadata,
+      path: call.route.rpcPath, request: try request(call, body), metadata: call.metadata,
       deadline: .now() + limits.unaryDeadline)
     await responder.respond(try response(answer.message, metadata: answer.initialMetadata, of: call))
   }
@@ -155,7 +157,7 @@ struct Gateway: Sendable {
 
   /// Passes the answer on as it comes. Its first message decides status and type.
   private func download(_ call: Call, _ body: ByteBuffer, _ responder: HTTPResponder) async throws {
-    let request = try call.requestMessage(body)
+    let request = try request(call, body)
     try await call.route.client.stream(
       path: call.route.rpcPath, metadata: call.metadata, deadline: .now() + limits.downloadDeadline
     ) { writer in
@@ -175,6 +177,19 @@ struct Gateway: Sendable {
       guard hasStarted else { return await responder.respond(HTTPResponse(HTTPResponseHead(status: 204))) }
       await responder.end()
     }
+  }
+
+  /// The service would refuse a message that is too large with RESOURCE_EXHAUSTED, which tells the client to come
+  /// back later; but later it is no smaller.
+  private func request(_ call: Call, _ body: ByteBuffer) throws(Problem) -> ByteBuffer {
+    let message = try call.requestMessage(body)
+    guard message.readableBytes <= limits.messageBytes else {
+      throw Problem(
+        413, "BODY_TOO_LARGE",
+        "The request is \(message.readableBytes) bytes in the service's form, which may have at most \(limits.messageBytes)."
+      )
+    }
+    return message
   }
 
   private func response(_ message: ByteBuffer, metadata: Metadata, of call: Call) throws -> HTTPResponse {

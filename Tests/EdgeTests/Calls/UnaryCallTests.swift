@@ -59,6 +59,24 @@ import Testing
     }
   }
 
+  @Test("A request that is no larger than a service's message may be is made; a larger one is 413")
+  func messageLimit() async throws {
+    var limits = Gateway.Limits()
+    let service = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
+    #expect(limits.messageBytes == service.maxMessageBytes)
+    // CreateStoreRequest {name 1}: tag, length, text.
+    limits.messageBytes = 12
+    try await withEdge([Self.create], callLimits: limits) { edge in
+      let client = try await edge.connect()
+      #expect(try await client.request("POST", "/stores", #"{"name":"0123456789"}"#).status == 201)
+      let refused = try await client.request("POST", "/stores", #"{"name":"0123456789a"}"#)
+      #expect(refused.status == 413)
+      #expect(refused.member("code") == "BODY_TOO_LARGE")
+      // The body was read to its end, so the connection goes on.
+      #expect(try await client.request("POST", "/stores", #"{"name":"a"}"#).status == 201)
+    }
+  }
+
   @Test("Bytes that are not UTF-8 are refused as such")
   func notUTF8() async throws {
     try await withEdge { edge in
