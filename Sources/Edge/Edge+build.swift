@@ -28,7 +28,7 @@ extension Edge {
     limits.connections = try settings.int("max.connections", in: 1...1_000_000)
     let accessLog = AccessLog(logger: context.logger)
     let server = HTTPServer(
-      address: try settings.address("listen").socketAddress(), group: context.eventLoopGroup,
+      address: try settings.address("listen"), group: context.eventLoopGroup,
       configuration: HTTPConnection.Configuration(
         limits: limits, receive: gateway.receive, refuse: gateway.refuse, log: accessLog.record),
       logger: context.logger,

@@ -65,7 +65,7 @@ func withEdge<Result: Sendable>(
     limits: callLimits, unrouted: .unrouted(factory: metrics), logger: .quiet)
   let (addresses, found) = AsyncStream<SocketAddress>.makeStream()
   let server = HTTPServer(
-    address: try SocketAddress(ipAddress: "127.0.0.1", port: 0), group: loops.edge,
+    address: .tcp(host: "127.0.0.1", port: 0), group: loops.edge,
     configuration: HTTPConnection.Configuration(
       limits: limits, receive: gateway.receive, refuse: gateway.refuse, log: { _, _ in }),
     logger: .quiet, onListening: { found.yield($0) })

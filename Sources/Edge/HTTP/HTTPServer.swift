@@ -1,13 +1,16 @@
+import Glibc
 import Logging
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import RPC
+import ServiceKit
 import ServiceLifecycle
 import Synchronization
 
 /// Serves HTTP/1.1. `run()` listens, serves until graceful shutdown, then lets running requests finish.
 final class HTTPServer: Service {
-  private let address: SocketAddress
+  private let address: RPCAddress
   private let group: any EventLoopGroup
   private let configuration: HTTPConnection.Configuration
   private let onListening: @Sendable (SocketAddress) -> Void
@@ -16,7 +19,7 @@ final class HTTPServer: Service {
 
   /// - Parameter onListening: told the address really bound; with port 0 the kernel chooses it.
   init(
-    address: SocketAddress, group: any EventLoopGroup, configuration: HTTPConnection.Configuration,
+    address: RPCAddress, group: any EventLoopGroup, configuration: HTTPConnection.Configuration,
     logger: Logger, onListening: @escaping @Sendable (SocketAddress) -> Void
   ) {
     self.address = address
@@ -26,14 +29,9 @@ final class HTTPServer: Service {
     self.onListening = onListening
   }
 
+  /// - Throws: `StartupFailure` naming the address when it cannot be listened on.
   func run() async throws {
-    let listener = try await ServerBootstrap(group: group)
-      .serverChannelOption(.backlog, value: 1024)
-      .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-      .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-      .childChannelOption(.autoRead, value: false)
-      .childChannelInitializer { channel in self.accept(channel) }
-      .bind(to: address).get()
+    let listener = try await bind()
     if let bound = listener.localAddress { onListening(bound) }
     try await withGracefulShutdownHandler {
       try await withTaskCancellationHandler {
@@ -45,6 +43,22 @@ final class HTTPServer: Service {
       listener.close(promise: nil)
     }
     await drain()
+  }
+
+  private func bind() async throws -> any Channel {
+    let bootstrap = ServerBootstrap(group: group)
+      .serverChannelOption(.backlog, value: 1024)
+      .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .childChannelOption(.autoRead, value: false)
+      .childChannelInitializer { channel in self.accept(channel) }
+    do {
+      return try await bootstrap.bind(to: address.socketAddress()).get()
+    } catch let error as IOError {
+      throw StartupFailure("cannot listen on \(address): \(String(cString: strerror(error.errnoCode)))")
+    } catch {
+      throw StartupFailure("cannot listen on \(address): \(error)")
+    }
   }
 
   private func accept(_ channel: any Channel) -> EventLoopFuture<Void> {

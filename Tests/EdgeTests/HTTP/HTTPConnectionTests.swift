@@ -1,5 +1,6 @@
 import NIOCore
 import RPC
+import ServiceKit
 import Testing
 
 @testable import Edge
@@ -276,6 +277,23 @@ import Testing
       #expect(try await first.request("GET", "/stores/\(Self.id)").status == 200)
     }
   }
+
+  @Test("A server whose port is taken says which and why")
+  func portTaken() async throws {
+    try await withEdge { edge in
+      let port = edge.address.port ?? 0
+      let configuration = HTTPConnection.Configuration(
+        limits: HTTPLimits(), receive: { _ in Reception(plan: .answered(Self.nothing), requestID: "") },
+        refuse: { _ in Reception(plan: .answered(Self.nothing), requestID: "") }, log: { _, _ in })
+      let second = HTTPServer(
+        address: .tcp(host: "127.0.0.1", port: port), group: loops.edge, configuration: configuration,
+        logger: .quiet, onListening: { _ in })
+      let error = await #expect(throws: StartupFailure.self) { try await second.run() }
+      #expect(error?.description == "cannot listen on 127.0.0.1:\(port): Address already in use")
+    }
+  }
+
+  static let nothing = HTTPResponse(HTTPResponseHead(status: 204))
 
   @Test("Every response carries the security headers, none says what made it")
   func headers() async throws {
