@@ -136,7 +136,7 @@ package struct ListenError: Error, CustomStringConvertible {
   package let reason: String
   package var description: String { "cannot listen on \(address): \(reason)" }
 
-  init(address: RPCAddress, cause: any Error) {
+  package init(address: RPCAddress, cause: any Error) {
     self.address = address
     // NIO's text begins with the system call and its arguments; the operator asks only what is wrong.
     if let cause = cause as? IOError, let text = strerror(cause.errnoCode) {

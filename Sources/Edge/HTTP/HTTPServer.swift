@@ -1,4 +1,3 @@
-import Glibc
 import Logging
 import NIOCore
 import NIOHTTP1
@@ -29,7 +28,7 @@ final class HTTPServer: Service {
     self.onListening = onListening
   }
 
-  /// - Throws: `StartupFailure` naming the address when it cannot be listened on.
+  /// - Throws: `ListenError`, which names the address.
   func run() async throws {
     let listener = try await bind()
     if let bound = listener.localAddress { onListening(bound) }
@@ -54,10 +53,8 @@ final class HTTPServer: Service {
       .childChannelInitializer { channel in self.accept(channel) }
     do {
       return try await bootstrap.bind(to: address.socketAddress()).get()
-    } catch let error as IOError {
-      throw StartupFailure("cannot listen on \(address): \(String(cString: strerror(error.errnoCode)))")
     } catch {
-      throw StartupFailure("cannot listen on \(address): \(error)")
+      throw ListenError(address: address, cause: error)
     }
   }
 

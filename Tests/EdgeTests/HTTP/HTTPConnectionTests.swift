@@ -1,6 +1,5 @@
 import NIOCore
 import RPC
-import ServiceKit
 import Testing
 
 @testable import Edge
@@ -288,7 +287,7 @@ import Testing
       let second = HTTPServer(
         address: .tcp(host: "127.0.0.1", port: port), group: loops.edge, configuration: configuration,
         logger: .quiet, onListening: { _ in })
-      let error = await #expect(throws: StartupFailure.self) { try await second.run() }
+      let error = await #expect(throws: ListenError.self) { try await second.run() }
       #expect(error?.description == "cannot listen on 127.0.0.1:\(port): Address already in use")
     }
   }
