@@ -32,6 +32,9 @@ extension PostgresClient {
 
     /// `statement_timeout` of every session; the client itself gives up two seconds later.
     package var statementTimeout = TimeAmount.seconds(15)
+    /// `lock_timeout` on shared connections, where whoever waits for a lock keeps everybody behind them waiting too.
+    /// Transactions wait as long as their statements may.
+    package var lockTimeout = TimeAmount.seconds(1)
     /// `idle_in_transaction_session_timeout` of every session.
     package var idleInTransactionTimeout = TimeAmount.seconds(60)
     /// `statement_timeout` of `copyIn` and `copyOut`.
@@ -86,6 +89,7 @@ extension PostgresClient.Configuration {
     var parameters = try parameters()
     let settings = """
       -c statement_timeout=\(statementTimeout.nanoseconds / 1_000_000) \
+      -c lock_timeout=\(lockTimeout.nanoseconds / 1_000_000) \
       -c idle_in_transaction_session_timeout=\(idleInTransactionTimeout.nanoseconds / 1_000_000) \
       -c client_connection_check_interval=1000
       """

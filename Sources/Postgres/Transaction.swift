@@ -87,6 +87,8 @@ package final class Transaction: Sendable {
     var opening = [
       Step(unprepared: "BEGIN ISOLATION LEVEL \(options.isolation.rawValue) \(access)", name: "Begin")
     ]
+    // Nobody waits behind it.
+    opening.append(Step(SetLockTimeout(milliseconds: 0)))
     if let tenant { opening.append(Step(SetTenant(tenant: tenant))) }
     if let timeout = options.statementTimeout {
       opening.append(Step(SetStatementTimeout(milliseconds: timeout.nanoseconds / 1_000_000)))
@@ -183,6 +185,14 @@ package final class Transaction: Sendable {
       throw error
     }
   }
+}
+
+/// Until the transaction ends; 0 is for ever.
+struct SetLockTimeout: Statement {
+  static let name = "SetLockTimeout"
+  static let sql = "SELECT set_config('lock_timeout', $1, true)"
+  var milliseconds: Int64
+  func bind(into bindings: inout Bindings) { bindings.append(String(milliseconds)) }
 }
 
 struct SetStatementTimeout: Statement {

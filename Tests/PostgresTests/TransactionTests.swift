@@ -254,6 +254,21 @@ struct TransactionTests {
     }
   }
 
+  @Test("A lock is waited for briefly on a shared connection, and in a transaction as long as it takes")
+  func lockTimeout() async throws {
+    try await TestDatabase.withClient(setup: counters) { client in
+      try await client.transaction(tenant: nil) { transaction in
+        try await transaction.executeCount(Add(id: 1))
+        let error = await #expect(throws: PostgresError.self) {
+          try await client.executeCount(Add(id: 1), tenant: nil)
+        }
+        #expect(error?.sqlState == .lockNotAvailable)
+        try await #expect(client.value("SHOW lock_timeout", String.self) == "1s")
+        #expect(try await transaction.executeOne(ShowLockTimeout()) == "0")
+      }
+    }
+  }
+
   @Test("A read-only transaction refuses to write")
   func readOnly() async throws {
     try await TestDatabase.withClient(setup: counters) { client in
@@ -266,6 +281,12 @@ struct TransactionTests {
       #expect(error?.sqlState?.rawValue == "25006")
     }
   }
+}
+
+private struct ShowLockTimeout: Statement {
+  static let name = "ShowLockTimeout"
+  static let sql = "SELECT current_setting('lock_timeout')"
+  static func decode(_ row: inout RowReader) throws -> String { try row.next() }
 }
 
 /// Counts from several tasks.

@@ -142,7 +142,8 @@ extension IOLoop {
     let hasConnection = shared.contains { $0.connection != nil }
     expireWaiting(hasConnection)
     for connection in shared.compactMap(\.connection) where !connection.pipeline.isEmpty {
-      for request in connection.pipeline.requests {
+      // One that is finished, but unanswered, keeps its place in the pipeline; it must not be failed again.
+      for request in connection.pipeline.requests where !request.isFinished {
         if let deadline = request.deadline, deadline <= now {
           fail(request, tooLate(request, maybeApplied: true))
         }

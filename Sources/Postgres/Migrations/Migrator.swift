@@ -186,10 +186,3 @@ private struct TransactionID: Statement {
   static let sql = "SELECT pg_current_xact_id()::text"
   static func decode(_ row: inout RowReader) throws -> String { try row.next() }
 }
-
-private struct SetLockTimeout: Statement {
-  static let name = "Migrator.SetLockTimeout"
-  static let sql = "SELECT set_config('lock_timeout', $1, true)"
-  var milliseconds: Int64
-  func bind(into bindings: inout Bindings) { bindings.append(String(milliseconds)) }
-}
