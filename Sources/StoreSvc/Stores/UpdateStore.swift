@@ -19,7 +19,7 @@ extension StoreService {
   }
 }
 
-/// What is null stays.
+/// What is null stays. Not idempotent: sent a second time it would undo a change that came in between.
 struct ChangeStore: Statement {
   static let name = "ChangeStore"
   static let sql = """
@@ -29,7 +29,6 @@ struct ChangeStore: Statement {
     WHERE s.tenant_id = $1 AND s.store_id = $2
     RETURNING \(StoreRow.columns)
     """
-  static let isIdempotent = true
   var tenant: UUID
   var id: UUID
   var name: String?

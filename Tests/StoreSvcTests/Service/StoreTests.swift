@@ -1,4 +1,5 @@
 import MainstreetAPI
+import Postgres
 import RPC
 import Testing
 
@@ -136,6 +137,23 @@ struct StoreTests {
       try await expectReason("STORE_NOT_FOUND") {
         try await house.stores.setBusinessHours(unknown, metadata: principal)
       }
+    }
+  }
+
+  @Test("Who waits for another's lock is told to try again, and keeps nobody behind it waiting")
+  func locked() async throws {
+    try await TestHouse.with(works: false) { house in
+      let store = try await house.create()
+      let id = try #require(UUID(store.storeId))
+      try await house.postgres.transaction(tenant: TestHouse.tenant) { transaction in
+        try await transaction.executeCount(TouchStore(tenant: TestHouse.tenant, id: id, now: .now()))
+        try await expectReason("CONFLICT") {
+          try await house.stores.updateStore(
+            UpdateStoreRequest(storeId: store.storeId, name: "x"), metadata: TestHouse.principal())
+        }
+      }
+      _ = try await house.stores.deleteStore(
+        DeleteStoreRequest(storeId: store.storeId), metadata: TestHouse.principal())
     }
   }
 }
