@@ -107,7 +107,7 @@ let package = Package(
     .executableTarget(
       name: "StoreSvc",
       dependencies: [
-        "CZlib", "MainstreetAPI", "Postgres", "RPC", "ServiceKit",
+        "CZlib", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),

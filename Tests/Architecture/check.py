@@ -15,7 +15,7 @@ ARROWS = {
     "MainstreetAPI": {"CMainstreetProto", "CProtobufC", "RPC", "Schema"},
     "Postgres": {"CLibpq"},
     "ServiceKit": {"MainstreetAPI", "Postgres", "RPC"},
-    "StoreSvc": {"CZlib", "MainstreetAPI", "Postgres", "RPC", "ServiceKit"},
+    "StoreSvc": {"CZlib", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit"},
     "Edge": {"MainstreetAPI", "RPC", "Schema", "ServiceKit"},
 }
 IMPORT = re.compile(r"^\s*(?:@\w+ +)*(?:(?:public|package|internal|private|fileprivate) +)?import +(?:\w+ +)?(\w+)", re.M)

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Schema
 import Synchronization
 
 /// The zones of the IANA database installed on this machine, each read when first asked for.
@@ -27,8 +28,9 @@ final class TimeZones: Sendable {
     return rules
   }
 
+  /// Whether it is the name of a zone, letter for letter: some file systems find more, such as `America//Chicago`.
   func contains(_ name: String) -> Bool {
-    (try? rules(name)) != nil
+    TimeZoneNames.system.contains(name) && (try? rules(name)) != nil
   }
 
   /// Whether it could be a name of the database: nothing that leads out of its directory, nor into the copies
