@@ -16,6 +16,7 @@ struct StoreService: MainstreetAPI.StoreService {
   /// Tells the worker in this process that there is a report to compute.
   let reportSignal: WorkSignal
   var importSlots = ImportSlots()
+  var importLimits = ImportLimits()
   var now: @Sendable () -> PostgresTimestamp = { .now() }
 
   /// Whose data a call is about. Never taken from the request.

@@ -10,7 +10,12 @@ enum ImportError: Error, Equatable {
   case noHeader
   case missingColumn(String)
   case repeatedColumn(String)
+  case tooManyRows(Int)
   case tooManyStores(Int)
+  case silent(Duration)
+  case tookTooLong(Duration)
+  /// A store of the file was deleted while the import ran.
+  case storeDeleted
   case tooManyImports
 
   init(_ failure: GzipInflater.Failure) {
@@ -65,6 +70,21 @@ enum ImportError: Error, Equatable {
         details: ["column": name])
     case .tooManyStores(let limit):
       RPCError(.invalidArgument, "the file has more than \(limit) stores", reason: "IMPORT_TOO_MANY_STORES")
+    case .tooManyRows(let limit):
+      RPCError(
+        .invalidArgument, "the file has more than \(limit) rows; split it", reason: "IMPORT_TOO_MANY_ROWS")
+    case .silent(let limit):
+      RPCError(
+        .deadlineExceeded, "nothing of the upload came for \(limit.components.seconds) seconds",
+        reason: "IMPORT_SILENT")
+    case .tookTooLong(let limit):
+      RPCError(
+        .deadlineExceeded, "the import took more than \(limit.components.seconds) seconds",
+        reason: "IMPORT_TOOK_TOO_LONG")
+    case .storeDeleted:
+      RPCError(
+        .aborted, "a store of the file was deleted during the import; nothing of it was kept, try again",
+        reason: "CONFLICT")
     case .tooManyImports:
       RPCError(
         .resourceExhausted, "too many imports are running; try again in a moment", reason: "IMPORTS_BUSY",

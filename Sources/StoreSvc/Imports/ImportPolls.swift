@@ -12,15 +12,17 @@ extension StoreService {
 
   /// What the three imports have in common.
   func importFile(
-    _ file: some ImportedFile & Sendable, _ requests: RequestStream<HttpBody>, _ context: CallContext
+    _ file: some ImportedFile, _ requests: RequestStream<HttpBody>, _ context: CallContext
   ) async throws -> ImportSummary {
     let tenant = try tenant(of: context)
     let now = now()
-    return try await importSlots.withSlot {
+    return try await importSlots.withSlot(for: tenant) {
+      let watch = UploadWatch(importLimits)
+      let run = ImportRun(
+        postgres: postgres, tenant: tenant, now: now, file: file, limits: importLimits, watch: watch)
       // Inflating and parsing would keep the connection's loop from everybody else on it.
-      try await withTaskExecutorPreference(globalConcurrentExecutor) {
-        let run = ImportRun(postgres: postgres, tenant: tenant, now: now, file: file)
-        return ImportSummary(try await run.run(requests.map(\.data)))
+      return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+        ImportSummary(try await watch.run { try await run.run(requests.map(\.data)) })
       }
     }
   }

@@ -4,11 +4,13 @@ import RPC
 
 /// Imports one upload: staged as it arrives, then merged, in one transaction, so that other callers see all of it
 /// or nothing.
-struct ImportRun<File: ImportedFile> {
+struct ImportRun<File: ImportedFile>: Sendable {
   let postgres: PostgresClient
   let tenant: UUID
   let now: PostgresTimestamp
   let file: File
+  let limits: ImportLimits
+  let watch: UploadWatch
 
   struct Summary: Sendable {
     var tally: ImportTally
@@ -37,16 +39,25 @@ struct ImportRun<File: ImportedFile> {
   private func stage(
     _ pieces: some AsyncSequence<ByteBuffer, any Error>, _ transaction: Transaction
   ) async throws -> (ImportTally, StoreNumbers) {
-    var text = ImportText(file)
+    var text = ImportText(file, limits: limits)
     let command: CopyCommand = "COPY \(unescaped: File.staging.table) FROM STDIN (FORMAT binary)"
     try await transaction.copyIn(command) { writer in
       var rows = ByteBuffer()
       rows.writeCopyHeader()
-      for try await piece in pieces {
-        try text.feed(Array(piece.readableBytesView), into: &rows)
-        try await writer.write(rows)
-        rows.clear()
+      watch.waits()
+      for try await var piece in pieces {
+        watch.works()
+        // A message may be megabytes, and gzip a thousand times that: its rows leave before the next are made.
+        while let bytes = piece.readBytes(length: min(piece.readableBytes, ImportText<File>.largestPiece)),
+          !bytes.isEmpty
+        {
+          try text.feed(bytes, into: &rows)
+          try await writer.write(rows)
+          rows.clear()
+        }
+        watch.waits()
       }
+      watch.works()
       try text.finish(into: &rows)
       try await writer.write(rows)
     }
@@ -59,28 +70,34 @@ struct ImportRun<File: ImportedFile> {
     // Two imports of a tenant that touch the same new stores would wait for each other; one after the other they
     // cannot deadlock.
     _ = try await transaction.execute(LockImports(tenant: tenant))
-    let kept = stores.kept
+    let kept = stores.all
     try await transaction.execute(sql: ImportStores.create, name: "CreateImportStores")
     var created = 0
-    for start in stride(from: 0, to: kept.count, by: 10_000) {
-      let some = kept[start..<min(start + 10_000, kept.count)]
-      let names = some.map(\.name)
-      created += try await transaction.executeCount(
-        CreateImportedStores(
-          tenant: tenant, ids: names.map { _ in UUID.v7(now: now) }, names: names,
-          asIDs: names.map { UUID($0) }, now: now))
-      try await transaction.executeCount(
-        ResolveImportedStores(
-          tenant: tenant, numbers: some.map(\.number), names: names, asIDs: names.map { UUID($0) }))
+    do {
+      for start in stride(from: 0, to: kept.count, by: 10_000) {
+        let some = kept[start..<min(start + 10_000, kept.count)]
+        let names = some.map(\.name)
+        created += try await transaction.executeCount(
+          CreateImportedStores(
+            tenant: tenant, ids: names.map { _ in UUID.v7(now: now) }, names: names,
+            asIDs: names.map { UUID($0) }, now: now))
+        try await transaction.executeCount(
+          ResolveImportedStores(
+            tenant: tenant, numbers: some.map(\.number), names: names, asIDs: names.map { UUID($0) }))
+      }
+    } catch let error as PostgresError where error.sqlState == .notNullViolation {
+      throw ImportError.storeDeleted.rpcError
     }
     try await transaction.execute(sql: "ANALYZE import_stores", name: "AnalyzeImportStores")
     return created
   }
 }
 
-/// Which store each number of a file stands for.
+/// Which store each number of a file stands for. None is null: such a store was deleted between its creation, which
+/// found it there, and now.
 enum ImportStores {
-  static let create = "CREATE TEMPORARY TABLE import_stores (number int4, store_id uuid) ON COMMIT DROP"
+  static let create =
+    "CREATE TEMPORARY TABLE import_stores (number int4, store_id uuid NOT NULL) ON COMMIT DROP"
 }
 
 /// Held until the transaction ends. The second key sets these locks apart from others on the same tenant.

@@ -1,21 +1,33 @@
+import Postgres
 import RPC
 import Synchronization
 
-/// Bounds the imports that run at once: each holds a database connection for as long as its upload takes.
+/// Bounds the imports that run at once: each holds a database connection for as long as its upload takes. No tenant
+/// may have them all.
 final class ImportSlots: Sendable {
-  private let used = Mutex(0)
+  private let tenants = Mutex<[UUID]>([])
   private let limit: Int
+  private let limitPerTenant: Int
 
-  init(limit: Int = 4) { self.limit = limit }
+  init(limit: Int = 4, limitPerTenant: Int = 2) {
+    self.limit = limit
+    self.limitPerTenant = limitPerTenant
+  }
 
-  func withSlot<Result>(_ body: () async throws -> Result) async throws -> Result {
-    let isFree = used.withLock { used in
-      guard used < limit else { return false }
-      used += 1
+  func withSlot<Result>(for tenant: UUID, _ body: () async throws -> Result) async throws -> Result {
+    let isFree = tenants.withLock { tenants in
+      guard tenants.count < limit, tenants.count(where: { $0 == tenant }) < limitPerTenant else {
+        return false
+      }
+      tenants.append(tenant)
       return true
     }
     guard isFree else { throw ImportError.tooManyImports.rpcError }
-    defer { used.withLock { $0 -= 1 } }
+    defer {
+      tenants.withLock { tenants in
+        if let index = tenants.firstIndex(of: tenant) { tenants.remove(at: index) }
+      }
+    }
     return try await body()
   }
 }

@@ -4,7 +4,8 @@ import RPC
 /// From the bytes of an upload to rows of a COPY: gzip if it is gzip, then CSV, then the checks of one kind of
 /// file. Holds a piece of each at a time.
 struct ImportText<File: ImportedFile>: ~Copyable {
-  private let file: File
+  private var file: File
+  private let limits: ImportLimits
   private var inflater: GzipInflater?
   private var start: [UInt8] = []
   private var hasStarted = false
@@ -14,14 +15,18 @@ struct ImportText<File: ImportedFile>: ~Copyable {
   private(set) var stores = StoreNumbers()
   private(set) var tally = ImportTally()
 
-  /// What an upload may inflate to.
-  private static var largestText: Int { 4 << 30 }
-  private static var mostStores: Int { 1_000_000 }
+  /// In bytes. Deflate makes at most 1032 of one, so that no piece leaves more than 17 MiB in memory.
+  static var largestPiece: Int { 16 * 1024 }
 
-  init(_ file: File) { self.file = file }
+  init(_ file: File, limits: ImportLimits = ImportLimits()) {
+    self.file = file
+    self.limits = limits
+  }
 
-  /// Takes a piece of the upload and appends the rows in it to `rows`.
+  /// Takes a piece of the upload, of at most `largestPiece`, and appends the rows in it to `rows`.
   mutating func feed(_ bytes: [UInt8], into rows: inout ByteBuffer) throws {
+    precondition(
+      bytes.count <= Self.largestPiece, "a piece this large could inflate to more than memory holds")
     guard !hasStarted else { return try decode(bytes, into: &rows) }
     start += bytes
     guard start.count >= GzipInflater.magic.count else { return }
@@ -42,7 +47,7 @@ struct ImportText<File: ImportedFile>: ~Copyable {
 
   private mutating func begin(into rows: inout ByteBuffer) throws {
     hasStarted = true
-    if start.starts(with: GzipInflater.magic) { inflater = try GzipInflater(limit: Self.largestText) }
+    if start.starts(with: GzipInflater.magic) { inflater = try GzipInflater(limit: limits.textBytes) }
     try decode(start, into: &rows)
     start = []
   }
@@ -80,6 +85,8 @@ struct ImportText<File: ImportedFile>: ~Copyable {
       return
     }
     tally.rows += 1
+    guard tally.rows <= limits.rows else { throw ImportError.tooManyRows(limits.rows).rpcError }
+    let known = stores.count
     do throws(Rejection) {
       guard fields.count == columns.count else {
         throw .wrongFieldCount(fields.count, expected: columns.count)
@@ -88,11 +95,11 @@ struct ImportText<File: ImportedFile>: ~Copyable {
       for place in columns.places { places.append(fields[place]) }
       let store = try storeNumber(text, places[0])
       try file.parse(text, places, line: Int32(clamping: line), store: store, into: &rows)
-      stores.keep(store)
     } catch {
+      stores.forget(downTo: known)
       tally.reject(line: line, error)
     }
-    guard stores.count <= Self.mostStores else { throw ImportError.tooManyStores(Self.mostStores).rpcError }
+    guard stores.count <= limits.stores else { throw ImportError.tooManyStores(limits.stores).rpcError }
   }
 
   private mutating func storeNumber(_ text: Span<UInt8>, _ field: Range<Int>) throws(Rejection) -> Int32 {

@@ -2,7 +2,7 @@ import NIOCore
 import Postgres
 
 /// What the three kinds of import differ in.
-protocol ImportedFile {
+protocol ImportedFile: Sendable {
   /// As `store.imports` records it.
   static var kind: String { get }
   /// For each column the names it goes by in a header, the usual one first. The first column is the store.
@@ -14,7 +14,7 @@ protocol ImportedFile {
   /// - Parameters:
   ///   - fields: where the columns are in `text`, in the order of `columns`.
   ///   - store: the store's number in this file.
-  func parse(
+  mutating func parse(
     _ text: Span<UInt8>, _ fields: [Range<Int>], line: Int32, store: Int32, into rows: inout ByteBuffer
   ) throws(Rejection)
 
@@ -49,6 +49,8 @@ extension Rejection {
     code: "INVALID_DAY", message: "the day must be 0 (Monday) to 6 (Sunday)")
   static let badTime = Rejection(
     code: "INVALID_TIME", message: "times must look like 09:00 or 09:00:00; an end may be 24:00")
+  static let tooManyHours = Rejection(
+    code: "TOO_MANY_HOURS", message: "a store has at most \(HoursFile.mostPerStore) opening hours")
   static func wrongFieldCount(_ count: Int, expected: Int) -> Rejection {
     Rejection(code: "WRONG_FIELD_COUNT", message: "the row has \(count) fields and the header \(expected)")
   }

@@ -41,22 +41,11 @@ struct PollFile: ImportedFile {
     // On another connection: in this transaction they would be locked, and unseen by others, until the end of it.
     let months = try await transaction.execute(FindStagedMonths())
     try await postgres.executeCount(EnsurePollPartitions(instants: months), tenant: tenant)
-    let inserted = try await transaction.executeCount(InsertStagedPolls(tenant: tenant))
-    // Only what was there already can contradict, and mostly nothing was.
-    guard try await transaction.executeOne(CountStagedPolls()) ?? 0 > Int64(inserted) else { return inserted }
-    let replaced = try await transaction.executeCount(ReplaceContradictedPolls(tenant: tenant))
-    countReplacedPolls(replaced)
-    return inserted + replaced
+    let merged = try await transaction.executeOne(MergeStagedPolls(tenant: tenant))
+    countReplacedPolls(Int(merged?.replaced ?? 0))
+    return Int(merged?.stored ?? 0)
   }
 }
-
-/// Each (store, instant) once, the last line of the file standing. Sorted as the primary key is, so that rows land
-/// side by side, and so that two imports lock them in the same order.
-private let settledPolls = """
-  SELECT DISTINCT ON (s.store_id, p.at) s.store_id, p.at, p.is_active
-  FROM import_polls p JOIN import_stores s ON s.number = p.number
-  ORDER BY s.store_id, p.at, p.line DESC
-  """
 
 struct FindStagedMonths: Statement {
   static let name = "FindStagedMonths"
@@ -64,31 +53,31 @@ struct FindStagedMonths: Statement {
   static func decode(_ row: inout RowReader) throws -> PostgresTimestamp { try row.next() }
 }
 
-struct InsertStagedPolls: Statement {
-  static let name = "InsertStagedPolls"
+/// Each (store, instant) once, the last line of the file standing. In one pass sorted as the primary key is: rows land
+/// side by side, and whoever else writes polls locks them in the same order, so that none deadlocks.
+struct MergeStagedPolls: Statement {
+  static let name = "MergeStagedPolls"
   static let sql = """
-    INSERT INTO store.polls (tenant_id, store_id, at, is_active)
-    SELECT $1, settled.store_id, settled.at, settled.is_active FROM (\(settledPolls)) AS settled
-    ON CONFLICT (tenant_id, store_id, at) DO NOTHING
+    WITH written AS (
+      INSERT INTO store.polls AS p (tenant_id, store_id, at, is_active)
+      SELECT $1, settled.store_id, settled.at, settled.is_active
+      FROM (
+        SELECT DISTINCT ON (s.store_id, i.at) s.store_id, i.at, i.is_active
+        FROM import_polls i JOIN import_stores s ON s.number = i.number
+        ORDER BY s.store_id, i.at, i.line DESC
+      ) AS settled
+      ON CONFLICT (tenant_id, store_id, at) DO UPDATE
+        SET is_active = excluded.is_active, replaced = least(p.replaced, 32766) + 1
+        WHERE p.is_active <> excluded.is_active
+      RETURNING p.replaced > 0 AS has_replaced
+    )
+    SELECT count(*), count(*) FILTER (WHERE has_replaced) FROM written
     """
   var tenant: UUID
-  func bind(into bindings: inout Bindings) { bindings.append(tenant) }
-}
 
-struct CountStagedPolls: Statement {
-  static let name = "CountStagedPolls"
-  static let sql = "SELECT count(*) FROM import_polls"
-  static func decode(_ row: inout RowReader) throws -> Int64 { try row.next() }
-}
-
-struct ReplaceContradictedPolls: Statement {
-  static let name = "ReplaceContradictedPolls"
-  static let sql = """
-    UPDATE store.polls AS known SET is_active = settled.is_active, replaced = least(known.replaced, 32766) + 1
-    FROM (\(settledPolls)) AS settled
-    WHERE known.tenant_id = $1 AND known.store_id = settled.store_id AND known.at = settled.at
-      AND known.is_active <> settled.is_active
-    """
-  var tenant: UUID
   func bind(into bindings: inout Bindings) { bindings.append(tenant) }
+
+  static func decode(_ row: inout RowReader) throws -> (stored: Int64, replaced: Int64) {
+    (try row.next(), try row.next())
+  }
 }

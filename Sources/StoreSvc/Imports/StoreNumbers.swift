@@ -3,7 +3,6 @@
 struct StoreNumbers {
   private var bytes: [UInt8] = []
   private var ends: [Int] = []
-  private var isKept: [Bool] = []
   /// Number + 1 of the store in a slot, 0 for an empty one. A power of two long, at most half full.
   private var slots: [Int32] = Array(repeating: 0, count: 1 << 12)
   /// Against files made to collide.
@@ -11,13 +10,23 @@ struct StoreNumbers {
 
   var count: Int { ends.count }
 
-  /// The stores of which a row was good, and only those: a refused row must not create a store.
-  var kept: [(number: Int32, name: String)] {
-    ends.indices.lazy.filter { isKept[$0] }
-      .map { (Int32($0), String(decoding: bytes[range($0)], as: UTF8.self)) }
+  /// Every store with its number, in order.
+  var all: [(number: Int32, name: String)] {
+    ends.indices.map { (Int32($0), String(decoding: bytes[range($0)], as: UTF8.self)) }
   }
 
-  mutating func keep(_ number: Int32) { isKept[Int(number)] = true }
+  /// Forgets the stores from `count` on. A refused row must not create a store, nor take up room.
+  mutating func forget(downTo count: Int) {
+    while ends.count > count {
+      let newest = ends.count - 1
+      // Nothing was put in after it, so no search leads past its slot.
+      var slot = hash(bytes.span, range(newest)) & (slots.count - 1)
+      while slots[slot] != Int32(newest + 1) { slot = (slot + 1) & (slots.count - 1) }
+      slots[slot] = 0
+      bytes.removeLast(range(newest).count)
+      ends.removeLast()
+    }
+  }
 
   /// The number of the store whose id is in `field`.
   mutating func number(_ text: Span<UInt8>, _ field: Range<Int>) -> Int32 {
@@ -30,7 +39,6 @@ struct StoreNumbers {
     }
     for index in field { bytes.append(text[index]) }
     ends.append(bytes.count)
-    isKept.append(false)
     slots[slot] = Int32(count)
     return Int32(count - 1)
   }

@@ -1,4 +1,5 @@
 import MainstreetAPI
+import NIOCore
 import Postgres
 import RPC
 import Testing
@@ -112,6 +113,92 @@ struct ImportTests {
       let rows = String(repeating: "a,sleeping,2023-01-22 13:00:00 UTC\n", count: 250)
       let summary = try await house.importFile(.polls, "store_id,status,timestamp_utc\n" + rows)
       #expect(summary.rejected == 250 && summary.rejectedLines.count == 100)
+    }
+  }
+
+  @Test("A message larger than what is inflated at once is taken whole")
+  func largeMessage() async throws {
+    try await TestHouse.with(works: false) { house in
+      let rows = (0..<2000).map {
+        "a,active,2023-01-22 13:\($0 / 60 % 60 / 10)\($0 / 60 % 10):00.\($0 + 1000)\n"
+      }
+      let text = Array(("store_id,status,timestamp_utc\n" + rows.joined()).utf8)
+      #expect(text.count > 4 * ImportText<PollFile>.largestPiece)
+      let summary = try await house.importFile(.polls, text, pieceSize: text.count)
+      #expect(summary.rows == 2000 && summary.accepted == 2000)
+    }
+  }
+
+  @Test("A file past a limit is refused, but stores of refused rows do not count")
+  func limits() throws {
+    var limits = ImportLimits()
+    limits.stores = 2
+    limits.rows = 4
+    func feed(_ rows: String) throws {
+      var text = ImportText(PollFile(latest: Instant(microseconds: .max)), limits: limits)
+      var copied = ByteBuffer()
+      try text.feed(Array("store_id,status,timestamp_utc\n\(rows)".utf8), into: &copied)
+    }
+    let good = "active,2023-01-22 13:00:00 UTC\n"
+    try feed("a,x,x\nb,x,x\na,\(good)b,\(good)")
+    let stores = #expect(throws: RPCError.self) { try feed("a,\(good)b,\(good)c,\(good)") }
+    #expect(stores?.reason == "IMPORT_TOO_MANY_STORES")
+    let rows = #expect(throws: RPCError.self) { try feed(String(repeating: "a,x,x\n", count: 5)) }
+    #expect(rows?.reason == "IMPORT_TOO_MANY_ROWS")
+  }
+
+  @Test("A store has at most a hundred opening hours")
+  func tooManyHours() async throws {
+    try await TestHouse.with(works: false) { house in
+      let rows = (0..<101).map { "a,0,09:00:00,17:\($0 / 60)\($0 / 10 % 6):\($0 / 10 % 6)\($0 % 10)\n" }
+      let summary = try await house.importFile(
+        .hours, "store_id,day,start_time_local,end_time_local\n" + rows.joined())
+      #expect(summary.rejectedLines.map(\.code) == ["TOO_MANY_HOURS"])
+    }
+  }
+
+  @Test("A zone must have its name, not a path to its file", arguments: ["America//Chicago", "posixrules"])
+  func oddZones(zone: String) async throws {
+    try await TestHouse.with(works: false) { house in
+      let summary = try await house.importFile(.timezones, "store_id,timezone_str\na,\(zone)\n")
+      #expect(summary.rejectedLines.map(\.code) == ["UNKNOWN_TIMEZONE"])
+    }
+  }
+
+  @Test("An upload that falls silent is given up, as is one that takes too long")
+  func silence() async throws {
+    let (never, sender) = AsyncStream.makeStream(of: Int.self)
+    var limits = ImportLimits()
+    limits.silence = .milliseconds(1)
+    let silent = UploadWatch(limits)
+    try await expectReason("IMPORT_SILENT") {
+      try await silent.run {
+        silent.waits()
+        for await _ in never {}
+      }
+    }
+    limits.total = .milliseconds(1)
+    limits.silence = .seconds(60)
+    try await expectReason("IMPORT_TOOK_TOO_LONG") {
+      try await UploadWatch(limits).run { try await Task.sleep(for: .seconds(3600)) }
+    }
+    sender.finish()
+  }
+
+  @Test("A tenant may run two imports at once, all of them together four")
+  func slots() async throws {
+    let slots = ImportSlots()
+    let third = UUID(high: 3, low: 3)
+    try await slots.withSlot(for: TestHouse.tenant) {
+      try await slots.withSlot(for: TestHouse.tenant) {
+        try await expectReason("IMPORTS_BUSY") { try await slots.withSlot(for: TestHouse.tenant) { 0 } }
+        try await slots.withSlot(for: TestHouse.stranger) {
+          try await slots.withSlot(for: TestHouse.stranger) {
+            try await expectReason("IMPORTS_BUSY") { try await slots.withSlot(for: third) { 0 } }
+          }
+        }
+      }
+      #expect(try await slots.withSlot(for: TestHouse.tenant) { 1 } == 1)
     }
   }
 }
