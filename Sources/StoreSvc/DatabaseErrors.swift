@@ -57,6 +57,11 @@ extension PostgresError {
       RPCError(
         .unavailable, "the database is not reachable", reason: "DATABASE_UNAVAILABLE", retryAfter: .seconds(1)
       )
+    case SQLState(rawValue: "54000")?:
+      // The only limit of its own that the schema raises: ensure_poll_partitions.
+      RPCError(
+        .invalidArgument, "the polls are of more than 120 months that had none; send fewer at once",
+        reason: "TOO_MANY_MONTHS")
     case SQLState(rawValue: "22021")?:
       RPCError(
         .invalidArgument, "text must be valid UTF-8 and must not hold the character NUL",

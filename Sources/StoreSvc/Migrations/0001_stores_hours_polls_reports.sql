@@ -34,6 +34,7 @@ CREATE TABLE store.business_hours (
 );
 
 -- Partitioned by month, so that retention drops tables instead of deleting rows; ensure_poll_partitions makes them.
+-- What is older than the platform is little, and comes from whoever likes: it shares one partition.
 -- No foreign key: checking it row by row would cost an import more than all the rest. Whoever inserts locks the
 -- store FOR KEY SHARE; deleting a store deletes its polls.
 CREATE TABLE store.polls (
@@ -45,6 +46,11 @@ CREATE TABLE store.polls (
   replaced   smallint    NOT NULL DEFAULT 0,
   CONSTRAINT polls_pkey PRIMARY KEY (tenant_id, store_id, at)
 ) PARTITION BY RANGE (at);
+
+CREATE TABLE store.polls_before_2020 PARTITION OF store.polls
+  FOR VALUES FROM (MINVALUE) TO ('2020-01-01 00:00:00+00');
+ALTER TABLE store.polls_before_2020 ENABLE ROW LEVEL SECURITY;
+ALTER TABLE store.polls_before_2020 FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE store.imports (
   tenant_id       uuid        NOT NULL,
@@ -70,6 +76,8 @@ CREATE TABLE store.reports (
   progress        double precision NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 1),
   -- Which attempt runs. A worker that lost its lease is fenced off by it: its late result names an old one.
   attempt         int              NOT NULL DEFAULT 0,
+  -- Attempts given back by a worker that was told to stop. They do not count as failures.
+  released        int              NOT NULL DEFAULT 0,
   leased_until    timestamptz,
   engine_version  text             NOT NULL DEFAULT '',
   row_count       bigint,
@@ -81,7 +89,9 @@ CREATE TABLE store.reports (
     (status = 'complete') = (row_count IS NOT NULL) AND (status = 'failed') = (failure_reason IS NOT NULL))
 );
 
-CREATE INDEX reports_open_idx ON store.reports (created_at) WHERE status IN ('queued', 'running');
+-- A tenant has at most 20 of the one and keeps 100 of the other.
+CREATE INDEX reports_open_idx ON store.reports (tenant_id, created_at) WHERE status IN ('queued', 'running');
+CREATE INDEX reports_finished_idx ON store.reports (tenant_id, completed_at) WHERE completed_at IS NOT NULL;
 
 -- The finished CSV in pieces of at most 1 MiB, so that a download never holds more than one.
 CREATE TABLE store.report_chunks (
@@ -113,7 +123,8 @@ $$;
 -- see reports, and nothing but reports.
 CREATE POLICY worker ON store.reports TO CURRENT_ROLE USING (true);
 
--- Leases the oldest report that waits, or whose worker has gone quiet.
+-- Leases a report that waits, or whose worker has gone quiet. The tenants take turns: first who has the fewest
+-- running, then whose last was completed the longest ago.
 CREATE FUNCTION store.claim_report(lease interval, most_attempts int)
 RETURNS TABLE (tenant_id uuid, report_id uuid, attempt int)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -122,7 +133,7 @@ BEGIN
   -- What has failed so often will not succeed; it must not keep the workers from the others.
   UPDATE store.reports
   SET status = 'failed', failure_reason = 'INTERNAL', completed_at = now(), leased_until = NULL
-  WHERE status = 'running' AND leased_until < now() AND attempt >= most_attempts;
+  WHERE status = 'running' AND leased_until < now() AND attempt - released >= most_attempts;
 
   RETURN QUERY
   UPDATE store.reports AS r
@@ -130,7 +141,11 @@ BEGIN
   FROM (
     SELECT o.tenant_id, o.report_id FROM store.reports AS o
     WHERE o.status = 'queued' OR (o.status = 'running' AND o.leased_until < now())
-    ORDER BY o.created_at
+    ORDER BY
+      (SELECT count(*) FROM store.reports AS r
+       WHERE r.tenant_id = o.tenant_id AND r.status = 'running' AND r.leased_until >= now()),
+      (SELECT max(f.completed_at) FROM store.reports AS f WHERE f.tenant_id = o.tenant_id) NULLS FIRST,
+      o.created_at
     LIMIT 1
     FOR UPDATE SKIP LOCKED
   ) AS next
@@ -139,21 +154,29 @@ BEGIN
 END
 $$;
 
--- Makes the partitions of polls for the months of these instants, where they are missing. Attaching, unlike creating
+-- Makes the partitions of polls for the months of these instants, where they are missing: from 2020 to now, and no
+-- more than 120 in one call. Attaching, unlike creating
 -- in place, keeps nobody from reading or writing the others meanwhile.
 CREATE FUNCTION store.ensure_poll_partitions(instants timestamptz[])
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
   month timestamptz;
+  months timestamptz[];
   partition text;
 BEGIN
+  SELECT array_agg(DISTINCT asked.month) INTO months
+  FROM unnest(instants) AS instant, date_trunc('month', instant) AS asked (month)
+  WHERE instant >= '2020-01-01' AND instant < now() + interval '1 day'
+    AND to_regclass(to_char(asked.month, '"store.polls_"YYYY_MM')) IS NULL;
+  IF months IS NULL THEN RETURN; END IF;
+  IF cardinality(months) > 120 THEN
+    RAISE program_limit_exceeded USING MESSAGE = 'polls of more than 120 new months at once';
+  END IF;
   PERFORM pg_advisory_xact_lock(hashtext('store.polls'), 0);
-  FOR month IN
-    SELECT DISTINCT date_trunc('month', instant) FROM unnest(instants) AS instant
-    WHERE instant >= '1970-01-01' AND instant < now() + interval '1 day'
-  LOOP
+  FOREACH month IN ARRAY months LOOP
     partition := to_char(month, '"polls_"YYYY_MM');
+    -- Somebody else may have made it while this waited for the lock.
     CONTINUE WHEN to_regclass('store.' || partition) IS NOT NULL;
     EXECUTE format('CREATE TABLE store.%I (LIKE store.polls INCLUDING ALL)', partition);
     EXECUTE format('ALTER TABLE store.%I ENABLE ROW LEVEL SECURITY', partition);

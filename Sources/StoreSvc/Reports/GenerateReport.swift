@@ -74,6 +74,7 @@ struct GenerateReport {
         try await transaction.executeCount(
           InsertReportChunk(claim: claim, ordinal: Int32(ordinal), bytes: bytes))
       }
+      try await transaction.executeCount(DeleteOldReports(tenant: claim.tenant))
     }
   }
 }
@@ -107,15 +108,13 @@ struct SettleAsOf: Statement {
 struct LoadReportStores: Statement {
   static let name = "LoadReportStores"
   static let sql = """
-    SELECT s.store_id, s.external_id, s.timezone, coalesce(hours.packed, '{}'),
+    SELECT s.store_id, s.external_id, s.timezone,
+      ARRAY(SELECT \(StoredHours.packedSQL) FROM store.business_hours h
+            WHERE h.tenant_id = s.tenant_id AND h.store_id = s.store_id),
       (SELECT p.is_active FROM store.polls p
        WHERE p.tenant_id = s.tenant_id AND p.store_id = s.store_id AND p.at <= $2
        ORDER BY p.at DESC LIMIT 1)
     FROM store.stores s
-    LEFT JOIN (
-      SELECT h.store_id, array_agg(\(StoredHours.packedSQL)) AS packed
-      FROM store.business_hours h WHERE h.tenant_id = $1 GROUP BY h.store_id
-    ) AS hours ON hours.store_id = s.store_id
     WHERE s.tenant_id = $1 AND ($3::uuid[] IS NULL OR s.store_id = ANY ($3))
     ORDER BY s.store_id
     """
@@ -159,6 +158,21 @@ struct CompleteReport: Statement {
     bindings.append(engineVersion)
     bindings.append(rowCount)
   }
+}
+
+/// A tenant keeps its newest finished reports, complete or failed; the others go, with their chunks.
+struct DeleteOldReports: Statement {
+  static let name = "DeleteOldReports"
+  static let mostFinished = 100
+  static let sql = """
+    DELETE FROM store.reports
+    WHERE tenant_id = $1 AND report_id IN (
+      SELECT report_id FROM store.reports WHERE tenant_id = $1 AND completed_at IS NOT NULL
+      ORDER BY completed_at DESC, report_id DESC OFFSET \(mostFinished))
+    """
+  var tenant: UUID
+
+  func bind(into bindings: inout Bindings) { bindings.append(tenant) }
 }
 
 struct InsertReportChunk: Statement {

@@ -16,6 +16,7 @@ extension StoreService {
       LoadReportStores(tenant: tenant, weekStart: windows.hourStart.timestamp, storeIDs: [id]),
       LoadPolls(tenant: tenant, store: id, after: windows.hourStart.timestamp, to: windows.asOf.timestamp),
       tenant: tenant, deadline: context.deadline)
+    guard polls.count < LoadPolls.most else { throw ReportError.tooManyChanges.rpcError }
     guard let store = stores.first else { throw StoreError.notFound(request.storeId).rpcError }
     var openHours = OpenHours(windows: windows) { [zones] in try zones.rules($0) }
     var tally = StepTally(
@@ -49,12 +50,17 @@ struct FindNewestPoll: Statement {
   static func decode(_ row: inout RowReader) throws -> PostgresTimestamp? { try row.next() }
 }
 
+/// The polls that changed the state, and the first: what a store was seen to be in between follows from them.
 struct LoadPolls: Statement {
   static let name = "LoadPolls"
+  static let most = 10_000
   static let sql = """
-    SELECT at, is_active FROM store.polls
-    WHERE tenant_id = $1 AND store_id = $2 AND at > $3 AND at <= $4
-    ORDER BY at LIMIT 10000
+    SELECT at, is_active FROM (
+      SELECT at, is_active, lag(is_active) OVER (ORDER BY at) AS was_active FROM store.polls
+      WHERE tenant_id = $1 AND store_id = $2 AND at > $3 AND at <= $4
+    ) AS polls
+    WHERE is_active IS DISTINCT FROM was_active
+    ORDER BY at LIMIT \(most)
     """
   static let isIdempotent = true
   var tenant: UUID

@@ -59,6 +59,18 @@ struct ReleaseReport: Statement {
   }
 }
 
+/// Puts the report back for the next worker at once, and the attempt does not count. Its number stays used.
+struct RequeueReport: Statement {
+  static let name = "RequeueReport"
+  static let sql = """
+    UPDATE store.reports SET status = 'queued', leased_until = NULL, progress = 0, released = released + 1
+    WHERE tenant_id = $1 AND report_id = $2 AND attempt = $3 AND status = 'running'
+    """
+  var claim: ReportClaim
+
+  func bind(into bindings: inout Bindings) { bindings.append(claim) }
+}
+
 struct FailReport: Statement {
   static let name = "FailReport"
   static let sql = """

@@ -55,9 +55,10 @@ struct ReportWorker: Service {
       logger.info("report complete", metadata: ["rows": "\(rowCount)", "elapsed": "\(elapsed)"])
     } catch is LeaseLost {
       logger.warning("report was taken over by another worker")
-    } catch is CancellationError {
-      // Shutting down. The lease runs out within seconds and another worker begins again.
-      logger.info("report left unfinished")
+    } catch  where Task.isCancelled {
+      // Shutting down. A task of its own, because this one may not talk to the database any more.
+      logger.info("report left to the next worker")
+      await Task { [logger] in await settle(RequeueReport(claim: claim), claim, logger) }.value
     } catch let error as TimeZones.Unknown {
       logger.error("report failed", metadata: ["error": "\(error)"])
       await settle(FailReport(claim: claim, reason: "UNKNOWN_TIMEZONE: \(error.name)"), claim, logger)
@@ -86,7 +87,8 @@ struct ReportWorker: Service {
         while true {
           try await Task.sleep(for: timing.heartbeat)
           let beat = ExtendLease(claim: claim, timing: timing, progress: progress.share)
-          guard try await postgres.executeCount(beat, tenant: claim.tenant) == 1 else { throw LeaseLost() }
+          // Nothing to renew: the report is saved, or another worker has it and saving it will be refused.
+          guard try await postgres.executeCount(beat, tenant: claim.tenant) == 1 else { return nil }
         }
       }
       defer { group.cancelAll() }

@@ -17,7 +17,8 @@ extension StoreService {
     let report = QueueReport(
       tenant: tenant, id: .v7(now: now), asOf: try Self.asOf(request.asOf, now: now),
       storeIDs: storeIDs.isEmpty ? nil : storeIDs, now: now)
-    try await postgres.executeCount(report, tenant: tenant, deadline: context.deadline)
+    let queued = try await postgres.executeCount(report, tenant: tenant, deadline: context.deadline)
+    guard queued == 1 else { throw ReportError.tooManyOpen(QueueReport.mostOpen).rpcError }
     reportSignal.notify()
     return TriggerReportResponse(reportId: report.id.description)
   }
@@ -55,12 +56,16 @@ struct FindMissingStore: Statement {
   static func decode(_ row: inout RowReader) throws -> UUID { try row.next() }
 }
 
+/// Queues nothing when the tenant has as many already. Those who ask at the same instant may get one or two more in.
 struct QueueReport: Statement {
   static let name = "QueueReport"
   static let sql = """
     INSERT INTO store.reports (tenant_id, report_id, status, policy, as_of, store_ids, created_at)
-    VALUES ($1, $2, 'queued', 'step', $3, $4, $5)
+    SELECT $1, $2, 'queued', 'step', $3, $4, $5
+    WHERE (SELECT count(*) FROM store.reports
+           WHERE tenant_id = $1 AND status IN ('queued', 'running')) < \(mostOpen)
     """
+  static let mostOpen = 20
   var tenant: UUID
   var id: UUID
   var asOf: PostgresTimestamp?

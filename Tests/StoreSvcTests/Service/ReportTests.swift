@@ -154,4 +154,86 @@ struct ReportTests {
       #expect(claims.count == 20 && Set(claims).count == 20)
     }
   }
+
+  @Test("Twenty reports of a tenant may wait; another tenant's first comes before the second of them")
+  func fairQueue() async throws {
+    try await TestHouse.with(works: false) { house in
+      func trigger(_ tenant: UUID) async throws {
+        _ = try await house.stores.triggerReport(
+          TriggerReportRequest(), metadata: TestHouse.principal(tenant))
+      }
+      for _ in 0..<QueueReport.mostOpen { try await trigger(TestHouse.tenant) }
+      try await expectReason("TOO_MANY_REPORTS") { try await trigger(TestHouse.tenant) }
+      try await trigger(TestHouse.stranger)
+      var order: [UUID] = []
+      for _ in 0..<3 {
+        let claim = ClaimReport(timing: ReportWorker.Timing())
+        order.append(try #require(try await house.postgres.executeOne(claim, tenant: nil)).tenant)
+      }
+      #expect(order == [TestHouse.tenant, TestHouse.stranger, TestHouse.tenant])
+    }
+  }
+
+  @Test("The newest hundred finished reports are kept")
+  func retention() async throws {
+    try await TestHouse.with { house in
+      try await house.superuser.run(
+        sql: """
+          INSERT INTO store.reports
+            (tenant_id, report_id, status, policy, failure_reason, created_at, completed_at)
+          SELECT '\(TestHouse.tenant)', gen_random_uuid(), 'failed', 'step', 'INTERNAL', now(),
+            now() - make_interval(secs => n)
+          FROM generate_series(1, 120) AS n
+          """)
+      let report = try await house.report()
+      #expect(try await house.superuser.executeOne(CountReports(), tenant: nil) == 100)
+      #expect(try await house.download(report.reportId).body == ReportCSV.header)
+    }
+  }
+
+  @Test("An attempt that a shutdown cut short does not count")
+  func givenBack() async throws {
+    try await TestHouse.with(works: false) { house in
+      _ = try await house.stores.triggerReport(TriggerReportRequest(), metadata: TestHouse.principal())
+      for attempt in 1...2 * house.worker.timing.mostAttempts {
+        let find = ClaimReport(timing: house.worker.timing)
+        let claim = try #require(try await house.postgres.executeOne(find, tenant: nil))
+        #expect(claim.attempt == attempt)
+        await Task {
+          withUnsafeCurrentTask { $0?.cancel() }
+          await house.worker.work(on: claim)
+        }.value
+      }
+    }
+  }
+
+  @Test("The last hour counts all of more polls than a page holds")
+  func busyHour() async throws {
+    try await TestHouse.with(works: false) { house in
+      var text = "store_id,status,timestamp_utc\n"
+      // Up for the first half of the hour, every 0.3 seconds, and then down.
+      for poll in 1...12_000 {
+        let at = Instant(microseconds: 1_674_388_800_000_000 + Int64(poll) * 300_000)
+        let second = at.microseconds / 1_000_000 % 3600
+        let fraction = at.microseconds / 100_000 % 10
+        let minute = "\(second / 600)\(second / 60 % 10)"
+        let hour = poll == 12_000 ? 13 : 12
+        let status = poll <= 6000 ? "active" : "inactive"
+        text += "a,\(status),2023-01-22 \(hour):\(minute):\(second % 60 / 10)\(second % 10).\(fraction) UTC\n"
+      }
+      let summary = try await house.importFile(.polls, text)
+      #expect(summary.accepted == 12_000)
+      let stores = try await house.stores.listStores(ListStoresRequest(), metadata: TestHouse.principal())
+      let uptime = try await house.stores.getUptimeLastHour(
+        GetUptimeLastHourRequest(storeId: stores.message.stores[0].storeId), metadata: TestHouse.principal())
+      #expect(uptime.message.uptimeMinutes + uptime.message.downtimeMinutes >= 59.99)
+      #expect((29.9...30.1).contains(uptime.message.downtimeMinutes))
+    }
+  }
+}
+
+private struct CountReports: Statement {
+  static let name = "CountReports"
+  static let sql = "SELECT count(*) FROM store.reports"
+  static func decode(_ row: inout RowReader) throws -> Int64 { try row.next() }
 }

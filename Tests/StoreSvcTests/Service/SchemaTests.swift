@@ -68,14 +68,16 @@ struct SchemaTests {
 
   static let statements: [any Statement.Type] = [
     ChangeStore.self, EnsurePollPartitions.self, FindStagedMonths.self, ClaimReport.self, CompleteReport.self,
-    CountStagedPolls.self, CreateImportedStores.self,
+    CreateImportedStores.self,
     DeleteHours.self, DeleteHoursOfStagedStores.self, DeletePollsOfStore.self, DeleteStoreRow.self,
-    ExtendLease.self, FailReport.self, FindMissingStore.self, FindNewestPoll.self, FindReport.self,
+    DeleteOldReports.self, ExtendLease.self, FailReport.self, FindMissingStore.self, FindNewestPoll.self,
+    FindReport.self,
     FindReportChunk.self, FindStore.self, InsertHours.self, InsertImport.self, InsertReportChunk.self,
-    InsertStagedHours.self, InsertStagedPolls.self, InsertStore.self, ListStoresPage.self, LoadPolls.self,
-    LoadReportStores.self, LockImports.self, QueueReport.self, ReleaseReport.self,
-    ReplaceContradictedPolls.self, ResolveImportedStores.self, SetStagedTimezones.self, SettleAsOf.self,
-    TouchStore.self, UpsertPolls.self,
+    InsertStagedHours.self, InsertStore.self, ListStoresPage.self, LoadPolls.self,
+    LoadReportStores.self, LockImports.self, LockStagedStores.self, MergeStagedPolls.self, QueueReport.self,
+    ReleaseReport.self, RequeueReport.self,
+    ResolveImportedStores.self, SetStagedTimezones.self, SettleAsOf.self,
+    TouchStagedStores.self, TouchStore.self, UpsertPolls.self,
   ]
 
   @Test("Every statement can be prepared against the migrated schema")
