@@ -28,9 +28,9 @@ package final class RPCServer: Service, Sendable {
     package var streamWindowBytes = 256 << 10
     /// Bytes all streams of a connection may receive ahead of their readers.
     package var connectionWindowBytes = 8 << 20
-    /// Request bytes a connection may make us hold for handlers that have not taken them. Flow control alone cannot
-    /// bound them: a message longer than the window completes only if its bytes are returned before. A call whose
-    /// bytes come to more ends as RESOURCE_EXHAUSTED.
+    /// Request bytes a connection may make us hold for handlers that have not taken them, beyond 16 KiB for each
+    /// call. Flow control alone cannot bound them: a message longer than the window completes only if its bytes are
+    /// returned before. A call whose bytes come to more ends as RESOURCE_EXHAUSTED.
     package var maxBufferedBytes = 64 << 20
     /// Response bytes a call may have queued before its writer suspends.
     package var maxOutboundBytes = 64 << 10

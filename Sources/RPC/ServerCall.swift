@@ -72,6 +72,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   @discardableResult
   private func countBuffered() -> Bool {
     let change = state.bufferedBytes - countedBytes
+    guard change != 0 else { return true }
     countedBytes += change
     return connection.buffered(change)
   }

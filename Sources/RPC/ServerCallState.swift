@@ -82,8 +82,10 @@ struct ServerCallState {
     return isInboundEnded || phase == .finished ? .end : .wait
   }
 
-  /// Request bytes held until the handler takes them.
-  var bufferedBytes: Int { isFinished ? 0 : messages.bufferedBytes }
+  /// Request bytes held until the handler takes them, beyond those every call may hold: as many streams as there
+  /// may be hold little of these, and most calls never hold more and need not be counted.
+  var bufferedBytes: Int { isFinished ? 0 : max(0, messages.bufferedBytes - Self.uncountedBytes) }
+  private static let uncountedBytes = 16 << 10
 
   /// Bytes to give back to the stream's window.
   mutating func takeReturnable() -> Int { messages.takeReturnable() }
