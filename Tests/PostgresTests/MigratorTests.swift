@@ -24,7 +24,7 @@ struct MigratorTests {
       try await #expect(migrator(first, second).pending(on: client) == [second])
       try await #expect(migrator(first, second).run(on: client, logger: logger) == [second])
       try await #expect(client.value("SELECT count(*) FROM shop.things", Int64.self) == 1)
-      try await migrator(first, second).requireCurrent(on: client)
+      try await migrator(first, second).requireCurrent(on: client, logger: logger)
     }
   }
 
@@ -41,7 +41,7 @@ struct MigratorTests {
   func requireCurrent() async throws {
     try await TestDatabase.withClient { client in
       let error = await #expect(throws: MigrationError.self) {
-        try await migrator(first).requireCurrent(on: client)
+        try await migrator(first).requireCurrent(on: client, logger: logger)
       }
       #expect(error == .pending([first]))
       #expect(error?.description == "migrations missing: 0001_things; run `migrate` first")
@@ -60,7 +60,7 @@ struct MigratorTests {
     }
   }
 
-  @Test("A database that a newer release has migrated is refused")
+  @Test("A database that a newer release has migrated is not migrated, but served from")
   func newerDatabase() async throws {
     try await TestDatabase.withClient { client in
       try await migrator(first, second).run(on: client, logger: logger)
@@ -68,6 +68,13 @@ struct MigratorTests {
         try await migrator(first).run(on: client, logger: logger)
       }
       #expect(error == .newerDatabase(version: 2, known: 1))
+      try await migrator(first).requireCurrent(on: client, logger: logger)
+      // What is known here must be there all the same, unedited.
+      let edited = Migration(version: 1, name: "things", sql: first.sql + " ")
+      let other = await #expect(throws: MigrationError.self) {
+        try await migrator(edited).requireCurrent(on: client, logger: logger)
+      }
+      #expect(other == .edited(edited))
     }
   }
 
@@ -141,7 +148,7 @@ struct MigratorTests {
         try await migrator.run(on: client, logger: logger)
       }
       try await TestDatabase.withClient(database.url(user: login)) { client in
-        try await migrator.requireCurrent(on: client)
+        try await migrator.requireCurrent(on: client, logger: logger)
       }
       try await TestDatabase.withClient(database.url) { admin in
         try await admin.script(

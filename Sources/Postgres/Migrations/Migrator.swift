@@ -49,10 +49,17 @@ package struct Migrator: Sendable {
     }
   }
 
-  /// Throws `.pending` unless the schema is what this program needs: the check before serving.
-  package func requireCurrent(on client: PostgresClient) async throws {
-    let missing = try await pending(on: client)
-    guard missing.isEmpty else { throw MigrationError.pending(missing) }
+  /// Throws `.pending` unless the schema has what this program needs: the check before serving. A newer database
+  /// is fine, and logged: while a release is rolled out, or back, the one before it must be able to start.
+  package func requireCurrent(on client: PostgresClient, logger: Logger) async throws {
+    do {
+      let missing = try await pending(on: client)
+      guard missing.isEmpty else { throw MigrationError.pending(missing) }
+    } catch MigrationError.newerDatabase(let version, let known) {
+      logger.warning(
+        "the database is newer than this release",
+        metadata: ["migration": "\(version)", "known": "\(known)"])
+    }
   }
 
   private var table: String { "\(quoted(schema)).schema_migrations" }
@@ -111,16 +118,15 @@ package struct Migrator: Sendable {
   /// Compares what the database has with what this program knows.
   private func missing(_ transaction: Transaction) async throws -> [Migration] {
     let applied = try await transaction.execute(Applied(), sql: qualified(Applied.sql))
-    for row in applied {
-      guard Int(row.version) <= migrations.count, row.version > 0 else {
-        throw MigrationError.newerDatabase(
-          version: applied.map(\.version).max() ?? row.version, known: Int32(migrations.count))
-      }
+    for row in applied where migrations.indices.contains(Int(row.version) - 1) {
       let migration = migrations[Int(row.version) - 1]
       let checksum = try await transaction.executeOne(Checksum(text: migration.sql))
       guard checksum == row.checksum else { throw MigrationError.edited(migration) }
     }
     let versions = Set(applied.map(\.version))
+    if let newest = versions.max(), Int(newest) > migrations.count {
+      throw MigrationError.newerDatabase(version: newest, known: Int32(migrations.count))
+    }
     return migrations.filter { !versions.contains($0.version) }
   }
 }

@@ -21,7 +21,7 @@ extension ServiceContext {
   package func database(of program: (some MigratingProgram).Type) async throws -> Database {
     let client = try client("database.url", program)
     do {
-      try await program.migrator.requireCurrent(on: client)
+      try await program.migrator.requireCurrent(on: client, logger: logger)
     } catch let error as PostgresError {
       throw StartupFailure("the database cannot be used: \(error)")
     }
