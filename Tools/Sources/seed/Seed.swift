@@ -6,7 +6,8 @@ struct Seed {
   static let usage = """
     usage: seed --stores N --polls N --seed N --out DIR
 
-    Writes store_timezones.csv, business_hours.csv and store_status.csv into DIR: at most 100,000 stores,
+    Writes store_timezones.csv, business_hours.csv and store_status.csv into DIR, which is made if
+    need be: at most 100,000 stores,
     20,000,000 polls. The same numbers give the same files, on every machine. The polls end
     within the two hours before 2023-01-25 18:13:22.479220 UTC and come about once an hour per store.
 
@@ -16,6 +17,14 @@ struct Seed {
     guard let options = Options(CommandLine.arguments.dropFirst()) else {
       complain(usage)
       exit(64)
+    }
+    // Like `mkdir -p`: one that is there already is what we want.
+    for end in options.out.indices.dropFirst() where options.out[end] == "/" {
+      mkdir(String(options.out[..<end]), 0o777)
+    }
+    guard mkdir(options.out, 0o777) == 0 || errno == EEXIST else {
+      complain("seed: cannot make \(options.out): \(String(cString: strerror(errno)))\n")
+      exit(1)
     }
     var random = SplitMix(state: options.seed)
     let world = World(storeCount: options.stores, random: &random)
