@@ -157,6 +157,32 @@ struct ImportTests {
     }
   }
 
+  @Test("Hours set while a file brings others are replaced, not joined")
+  func hoursAtOnce() async throws {
+    try await TestHouse.with(works: false) { house in
+      let store = try await house.create()
+      let id = try #require(UUID(store.storeId))
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        try await house.postgres.transaction(tenant: TestHouse.tenant) { transaction in
+          try await transaction.executeCount(TouchStore(tenant: TestHouse.tenant, id: id, now: .now()))
+          group.addTask {
+            _ = try await house.importFile(
+              .hours, "store_id,day,start_time_local,end_time_local\n\(store.storeId),1,10:00,11:00\n")
+          }
+          while try await house.superuser.executeOne(IsImportHeldUp(), tenant: nil) != true {}
+          let hours = [StoredHours(dayOfWeek: 0, startSecond: 0, endSecond: 60)]
+          try await transaction.executeCount(
+            InsertHours(tenant: TestHouse.tenant, id: id, hours: hours))
+        }
+        try await group.waitForAll()
+      }
+      let read = try await house.stores.getStore(
+        GetStoreRequest(storeId: store.storeId), metadata: TestHouse.principal()
+      ).message
+      #expect(read.businessHours.map(\.dayOfWeek) == [1] && read.updatedAt != store.updatedAt)
+    }
+  }
+
   @Test("A zone must have its name, not a path to its file", arguments: ["America//Chicago", "posixrules"])
   func oddZones(zone: String) async throws {
     try await TestHouse.with(works: false) { house in
@@ -201,4 +227,15 @@ struct ImportTests {
       #expect(try await slots.withSlot(for: TestHouse.tenant) { 1 } == 1)
     }
   }
+}
+
+/// Or through, which it must not be.
+private struct IsImportHeldUp: Statement {
+  static let name = "IsImportHeldUp"
+  static let sql = """
+    SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock')
+      OR EXISTS (SELECT 1 FROM store.imports)
+    """
+  static func decode(_ row: inout RowReader) throws -> Bool { try row.next() }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import MainstreetAPI
 import Testing
 
 @testable import Postgres
@@ -46,6 +47,21 @@ struct SchemaTests {
       #expect(try await house.superuser.execute(FindUnguardedTables(), tenant: nil) == [])
       let count = try await house.superuser.executeOne(CountTables(), tenant: nil)
       #expect(count ?? 0 >= 9)
+    }
+  }
+
+  @Test("However old polls are, those before 2020 share one partition")
+  func oldPolls() async throws {
+    try await TestHouse.with(works: false) { house in
+      let before = try await house.superuser.executeOne(CountTables(), tenant: nil)
+      let instants = (1970..<2020).map { year in
+        PostgresTimestamp(microseconds: Int64(year - 1970) * 31_556_952 * 1_000_000)
+      }
+      try await house.postgres.executeCount(EnsurePollPartitions(instants: instants), tenant: nil)
+      #expect(try await house.superuser.executeOne(CountTables(), tenant: nil) == before)
+      let summary = try await house.importFile(
+        .polls, "store_id,status,timestamp_utc\na,active,1970-01-01 00:00:00\na,active,2019-12-31 23:59:59\n")
+      #expect(summary.accepted == 2)
     }
   }
 
