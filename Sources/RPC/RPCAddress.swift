@@ -1,3 +1,5 @@
+package import NIOCore
+
 /// Where a server listens or a client connects: `127.0.0.1:5001`, `[::1]:5001`, `store.internal:5001`,
 /// `unix:/run/store.sock` or a bare absolute path.
 package enum RPCAddress: Sendable, Hashable, CustomStringConvertible {
@@ -19,6 +21,18 @@ package enum RPCAddress: Sendable, Hashable, CustomStringConvertible {
       self = .tcp(host: String(host), port: Int(port))
     }
     if case .unix(path: "") = self { throw RPCAddressError(text: text) }
+  }
+
+  /// An address in use, as a listener reports it.
+  package init?(_ address: SocketAddress) {
+    switch address {
+    case .v4, .v6:
+      guard let host = address.ipAddress, let port = address.port else { return nil }
+      self = .tcp(host: host, port: port)
+    case .unixDomainSocket:
+      guard let path = address.pathname else { return nil }
+      self = .unix(path: path)
+    }
   }
 
   package var description: String {

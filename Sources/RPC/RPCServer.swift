@@ -72,8 +72,8 @@ package final class RPCServer: Service, Sendable {
 
   package func run() async throws {
     let listener = try await listen()
-    core.logger.info(
-      "listening", metadata: ["address": "\(listener.localAddress.map(String.init(describing:)) ?? "")"])
+    let address = listener.localAddress.flatMap { RPCAddress($0) } ?? core.configuration.address
+    core.logger.info("listening", metadata: ["address": "\(address)"])
     do {
       try await gracefulShutdown()
     } catch {

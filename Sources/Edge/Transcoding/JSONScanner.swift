@@ -303,16 +303,16 @@ struct JSONSyntaxError: Error, Equatable {
 extension JSONSyntaxError.Cause {
   fileprivate var sentence: String {
     switch self {
-    case .unexpectedEnd: "The text ends too early"
+    case .unexpectedEnd: "the text ends too early"
     case .unexpectedCharacter(let byte) where byte > 0x20 && byte < 0x7F:
-      "Unexpected '\(Unicode.Scalar(byte))'"
-    case .unexpectedCharacter(let byte): "Unexpected byte \(byte)"
-    case .controlCharacter: "A control character must be escaped"
-    case .invalidUTF8: "Bytes that are not UTF-8"
-    case .invalidEscape: "An escape that JSON does not know"
-    case .loneSurrogate: "Half of a surrogate pair"
-    case .invalidNumber: "A number that is not written as JSON has it"
-    case .tooDeep: "More than \(JSONScanner.depthLimit) levels"
+      "unexpected '\(Unicode.Scalar(byte))'"
+    case .unexpectedCharacter(let byte): "unexpected byte \(byte)"
+    case .controlCharacter: "a control character must be escaped"
+    case .invalidUTF8: "bytes that are not UTF-8"
+    case .invalidEscape: "an escape that JSON does not know"
+    case .loneSurrogate: "half of a surrogate pair"
+    case .invalidNumber: "a number that is not written as JSON has it"
+    case .tooDeep: "more than \(JSONScanner.depthLimit) levels"
     }
   }
 }

@@ -13,18 +13,6 @@ extension Settings {
 }
 
 extension RPCAddress {
-  /// An address in use, as a listener reports it.
-  package init?(_ address: SocketAddress) {
-    switch address {
-    case .v4, .v6:
-      guard let host = address.ipAddress, let port = address.port else { return nil }
-      self = .tcp(host: host, port: port)
-    case .unixDomainSocket:
-      guard let path = address.pathname else { return nil }
-      self = .unix(path: path)
-    }
-  }
-
   package func socketAddress() throws -> SocketAddress {
     switch self {
     case .tcp(let host, let port): try .makeAddressResolvingHost(host, port: port)

@@ -79,8 +79,8 @@ import Testing
   @Test("Says line and column")
   func position() {
     let text = Array("{\n  \"a\": 1,\n  \"b\": tru\n}".utf8)
-    #expect(Self.check(text)?.message(in: text) == "Unexpected byte 10 at line 3, column 11")
+    #expect(Self.check(text)?.message(in: text) == "unexpected byte 10 at line 3, column 11")
     let short = Array("{\"a\":".utf8)
-    #expect(Self.check(short)?.message(in: short) == "The text ends too early at line 1, column 6")
+    #expect(Self.check(short)?.message(in: short) == "the text ends too early at line 1, column 6")
   }
 }
