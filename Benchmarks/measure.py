@@ -21,6 +21,7 @@ def platform():
     cluster = Cluster()
     try:
         running = Platform(cluster.admin_url)
+        running.cluster = cluster
         try:
             yield running
         finally:
@@ -41,6 +42,13 @@ def peak_mib(pid):
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 1024
     return 0.0
+
+
+def postgres_peak_mib(cluster):
+    """The same for the largest backend of a cluster; the shared buffers it touched count."""
+    postmaster = (cluster.data / "postmaster.pid").read_text().split()[0]
+    backends = subprocess.run(["ps", "-o", "pid=", "--ppid", postmaster], capture_output=True, text=True, check=True)
+    return max(peak_mib(pid) for pid in backends.stdout.split())
 
 
 @contextlib.contextmanager
