@@ -13,7 +13,7 @@ extension StoreService {
     case .complete:
       context.setInitialMetadata(
         "http-content-disposition", "attachment; filename=report-\(report.reportId).csv")
-      try await download(report, tenant: tenant, responses, context)
+      try await download(request, tenant: tenant, responses, context)
     case .failed:
       let reason = Self.quoted(report.failureReason ?? "INTERNAL")
       try await responses.write(.json(#"{"status":"Failed","reason":\#(reason)}"#))
@@ -24,9 +24,10 @@ extension StoreService {
 
   /// A chunk is read when the one before has gone out.
   private func download(
-    _ report: Report, tenant: UUID, _ responses: ResponseWriter<HttpBody>, _ context: CallContext
+    _ request: DownloadReportRequest, tenant: UUID, _ responses: ResponseWriter<HttpBody>,
+    _ context: CallContext
   ) async throws {
-    let id = try id(report.reportId, field: "report_id")
+    let id = try id(request.reportId, field: "report_id")
     var ordinal: Int32 = 0
     while let bytes = try await postgres.executeOne(
       FindReportChunk(tenant: tenant, id: id, ordinal: ordinal), tenant: tenant, deadline: context.deadline)
@@ -35,6 +36,8 @@ extension StoreService {
         HttpBody(contentType: ordinal == 0 ? "text/csv; charset=utf-8" : "", data: bytes))
       ordinal += 1
     }
+    // Chunks go only with their report, when newer ones push it out. A file cut short by that must not look whole.
+    _ = try await report(request.reportId, tenant: tenant, context)
   }
 
   /// As a JSON string. Reasons are ours, but a zone's name in one may be anything.
