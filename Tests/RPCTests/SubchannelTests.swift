@@ -7,52 +7,52 @@ import Testing
 @testable import RPC
 
 @Suite("A client's connection on one loop") struct SubchannelTests {
-  private func subchannel(
+  private func channel(
     to target: RPCAddress, configure: (inout RPCClient.Configuration) -> Void
-  ) -> Subchannel {
+  ) -> LoopChannel {
     var configuration = RPCClient.Configuration()
     configure(&configuration)
-    return Subchannel(
+    return LoopChannel(
       target: target, configuration: configuration, eventLoop: loops.client.any(), logger: .quiet)
   }
 
-  private func call(_ subchannel: Subchannel) -> ClientCall {
-    ClientCall(subchannel, path: "/test.Service/Echo", metadata: [:], deadline: nil)
+  private func call(_ channel: LoopChannel) -> ClientCall {
+    ClientCall(channel, path: "/test.Service/Echo", metadata: [:], deadline: nil)
   }
 
   @Test("is replaced when it has used up its stream numbers")
   func streamNumbers() async throws {
     try await withServer([.echo]) { address in
-      let subchannel = subchannel(to: address) { $0.backoff.initial = .zero }
-      _ = try await call(subchannel).unary(ByteBuffer())
-      try await subchannel.eventLoop.submit {
-        for connection in subchannel.connections.values {
+      let channel = channel(to: address) { $0.backoff.initial = .zero }
+      _ = try await call(channel).unary(ByteBuffer())
+      try await channel.eventLoop.submit {
+        for connection in channel.subchannels.flatMap(\.connections.values) {
           #expect(nghttp2_session_set_next_stream_id(connection.http2?.session, .max) == 0)
         }
       }.get()
       // The first gets the last number there is.
-      for _ in 0..<3 { _ = try await call(subchannel).unary(ByteBuffer()) }
-      let closing = try await subchannel.eventLoop.submit {
-        subchannel.shutDown().map(\.closeFuture)
+      for _ in 0..<3 { _ = try await call(channel).unary(ByteBuffer()) }
+      let closing = try await channel.eventLoop.submit {
+        channel.shutDown().map(\.closeFuture)
       }.get()
-      try await EventLoopFuture.andAllComplete(closing, on: subchannel.eventLoop).get()
+      try await EventLoopFuture.andAllComplete(closing, on: channel.eventLoop).get()
     }
   }
 
   @Test("lets a cancelled call take nobody's place in the queue")
   func queue() async throws {
-    let subchannel = subchannel(to: .tcp(host: "127.0.0.1", port: 1)) { $0.maxQueuedCalls = 2 }
-    let refused = try await subchannel.eventLoop.submit {
+    let channel = channel(to: .tcp(host: "127.0.0.1", port: 1)) { $0.maxQueuedCalls = 2 }
+    let refused = try await channel.eventLoop.submit {
       // One turn of the loop: nothing connects meanwhile, so all of them wait.
-      let cancelled = [call(subchannel), call(subchannel)]
+      let cancelled = [call(channel), call(channel)]
       for call in cancelled {
-        subchannel.submit(call)
+        channel.submit(call)
         call.cancel()
       }
-      let calls = [call(subchannel), call(subchannel), call(subchannel)]
-      for call in calls { subchannel.submit(call) }
+      let calls = [call(channel), call(channel), call(channel)]
+      for call in calls { channel.submit(call) }
       let refused = calls.map(\.isFinished)
-      _ = subchannel.shutDown()
+      _ = channel.shutDown()
       return refused
     }.get()
     #expect(refused == [false, false, true])

@@ -3,19 +3,21 @@ import NIOCore
 
 /// A call being made: carries out what `ClientCallState` decides, on a stream, for the task that waits.
 ///
-/// Lives on its subchannel's event loop; only `cancel`, `start` and what `CallSide` provides come from anywhere.
+/// Lives on its channel's event loop; only `cancel`, `start` and what `CallSide` provides come from anywhere.
 final class ClientCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   /// A refused call did not reach the server's application and may be sent again (gRFC A6, "transparent
   /// retries"). Thrice, because a server that always refuses must not be asked for ever.
   private static let maxAttempts = 3
 
-  let subchannel: Subchannel
+  let channel: LoopChannel
   let path: String
   let metadata: Metadata
   let deadline: NIODeadline?
 
   private var state: ClientCallState
   private var stream: HTTP2Stream?
+  /// Where the stream is.
+  private var subchannel: Subchannel?
   private var attempts = 0
   private var isWritingFinished = false
   /// The request of a unary call, kept to be sent again.
@@ -26,15 +28,15 @@ final class ClientCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   var reader = Waiters<ByteBuffer?>()
   var writers = Waiters<Void>()
 
-  var eventLoop: any EventLoop { subchannel.eventLoop }
+  var eventLoop: any EventLoop { channel.eventLoop }
   var isFinished: Bool { state.isFinished }
 
-  init(_ subchannel: Subchannel, path: String, metadata: Metadata, deadline: NIODeadline?) {
-    self.subchannel = subchannel
+  init(_ channel: LoopChannel, path: String, metadata: Metadata, deadline: NIODeadline?) {
+    self.channel = channel
     self.path = path
     self.metadata = metadata
     self.deadline = deadline
-    state = ClientCallState(maxMessageBytes: subchannel.configuration.maxMessageBytes)
+    state = ClientCallState(maxMessageBytes: channel.configuration.maxMessageBytes)
   }
 
   // MARK: From the task
@@ -48,7 +50,7 @@ final class ClientCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
           guard !self.isFinished else { return continuation.resume(throwing: RPCError.cancelledByCaller) }
           self.request = request
           self.answer = continuation
-          self.subchannel.submit(self)
+          self.channel.submit(self)
         }
       }
     } onCancel: {
@@ -62,7 +64,7 @@ final class ClientCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
       onLoop {
         guard !self.isFinished else { return continuation.resume(throwing: RPCError.cancelledByCaller) }
         self.opening.add(continuation)
-        self.subchannel.submit(self)
+        self.channel.submit(self)
       }
     }
   }
@@ -89,20 +91,39 @@ final class ClientCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
       throw state.error ?? RPCError(.cancelled, "the server has ended the call")
     }
     stream.write(.lengthPrefix(flag: 0, length: UInt32(message.readableBytes)), message)
-    return stream.queuedBytes < subchannel.configuration.maxOutboundBytes
+    return stream.queuedBytes < channel.configuration.maxOutboundBytes
   }
 
-  // MARK: From the subchannel, on the loop
+  // MARK: From the channel, on the loop
+
+  func headers(authority: [UInt8]) -> HeaderBlock {
+    var block = HeaderBlock.requestStart
+    block.add(":path", path.utf8)
+    block.add(":authority", authority)
+    block.add("te", "trailers")
+    block.add("content-type", "application/grpc")
+    if let deadline {
+      block.add("grpc-timeout", TimeoutHeader.format(deadline - .now()).utf8)
+    }
+    block.add(metadata)
+    return block
+  }
 
   /// The stream is there: sends what there is.
-  func opened(_ stream: HTTP2Stream) {
+  func opened(_ stream: HTTP2Stream, on subchannel: Subchannel) {
     self.stream = stream
+    self.subchannel = subchannel
     attempts += 1
     if let request {
       stream.write(.lengthPrefix(flag: 0, length: UInt32(request.readableBytes)), request)
       finishWriting()
     }
     opening.resume(returning: ())
+  }
+
+  /// No subchannel takes the call. Nothing of it was `sent`.
+  func failed(_ error: RPCError, sent: Bool) {
+    end(with: error)
   }
 
   /// Ends the call from this side, before or after it has a stream.
@@ -130,21 +151,23 @@ final class ClientCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   }
 
   func outboundMoved() {
-    guard let stream, stream.queuedBytes < subchannel.configuration.maxOutboundBytes else { return }
+    guard let stream, stream.queuedBytes < channel.configuration.maxOutboundBytes else { return }
     writers.resume(returning: ())
   }
 
   func closed(_ code: HTTP2ErrorCode) {
     let reason = stream?.connection?.closeReason
+    let subchannel = subchannel
     stream = nil
+    self.subchannel = nil
     if code == .refusedStream, request != nil, !state.hasHeaders, !state.isFinished,
       attempts < Self.maxAttempts
     {
-      subchannel.submit(self)
+      channel.submit(self)
     } else {
       perform(state.closed(code, reason: reason))
     }
-    subchannel.streamClosed()
+    subchannel?.streamClosed()
   }
 
   private func perform(_ action: ClientCallState.Action) {
@@ -207,6 +230,10 @@ extension ClientCall: ResponseMetadata {
       onLoop { continuation.resume(returning: self.state.trailingMetadata) }
     }
   }
+}
+
+extension HeaderBlock {
+  static let requestStart: HeaderBlock = [":method": "POST", ":scheme": "http"]
 }
 
 extension RPCError {

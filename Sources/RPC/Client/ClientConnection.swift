@@ -1,5 +1,6 @@
 import HTTP2
 import NIOCore
+import NIOPosix
 
 /// One HTTP/2 connection of a subchannel, from the attempt to make it to its end.
 final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
@@ -19,7 +20,24 @@ final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   /// How long it has been of use.
   var age: Duration { .nanoseconds((NIODeadline.now() - readySince).nanoseconds) }
 
-  func makeHTTP2() -> HTTP2Connection {
+  /// The channel and its pipeline: what the bytes pass through on their way, such as TLS, goes in front of HTTP/2.
+  func connect(to address: RPCAddress) -> EventLoopFuture<any Channel> {
+    let bootstrap = ClientBootstrap(group: subchannel.eventLoop)
+      .connectTimeout(TimeAmount(subchannel.configuration.connectTimeout))
+      .channelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandler(self.makeHTTP2())
+        }
+      }
+    switch address {
+    case .tcp(let host, let port):
+      return bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port)
+    case .unix(let path):
+      return bootstrap.connect(unixDomainSocketPath: path)
+    }
+  }
+
+  private func makeHTTP2() -> HTTP2Connection {
     let http2 = HTTP2Connection(
       role: .client, configuration: subchannel.configuration.http2, delegate: self)
     self.http2 = http2

@@ -36,45 +36,49 @@ package final class RPCClient: Service, Sendable {
     package init() {}
   }
 
-  private let subchannels: [Subchannel]
+  /// One per event loop.
+  private let channels: [LoopChannel]
   private let next = Atomic(0)
 
   package init(
     target: RPCAddress, configuration: Configuration = Configuration(),
     eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
   ) {
-    subchannels = eventLoopGroup.makeIterator().map {
-      Subchannel(target: target, configuration: configuration, eventLoop: $0, logger: logger)
+    channels = eventLoopGroup.makeIterator().map {
+      LoopChannel(target: target, configuration: configuration, eventLoop: $0, logger: logger)
     }
   }
 
   /// Keeps the client usable until graceful shutdown, then lets its calls finish and closes its connections.
   package func run() async throws {
     try? await gracefulShutdown()
-    for subchannel in subchannels {
-      let channels = try await subchannel.eventLoop.submit { subchannel.shutDown() }.get()
-      let cutOff = subchannel.eventLoop.scheduleTask(in: Self.shutdownGrace) {
-        for channel in channels { channel.close(promise: nil) }
+    let closing = channels.map { channel in
+      channel.eventLoop.submit { channel.shutDown() }.flatMap { connections in
+        let cutOff = channel.eventLoop.scheduleTask(in: Self.shutdownGrace) {
+          for connection in connections { connection.close(promise: nil) }
+        }
+        return EventLoopFuture.andAllComplete(connections.map(\.closeFuture), on: channel.eventLoop)
+          .always { _ in cutOff.cancel() }
       }
-      try? await EventLoopFuture.andAllComplete(channels.map(\.closeFuture), on: subchannel.eventLoop).get()
-      cutOff.cancel()
     }
+    // All loops at once, within one grace.
+    for closed in closing { try? await closed.get() }
   }
 
   private static let shutdownGrace = TimeAmount.seconds(5)
 
   /// A call under construction, on the loop the caller is on if it is one of ours, else on each in turn.
   func makeCall(path: String, metadata: Metadata, deadline: NIODeadline?) -> ClientCall {
-    ClientCall(subchannel(), path: path, metadata: metadata, deadline: deadline)
+    ClientCall(channel(), path: path, metadata: metadata, deadline: deadline)
   }
 
-  private func subchannel() -> Subchannel {
+  private func channel() -> LoopChannel {
     if let current = MultiThreadedEventLoopGroup.currentEventLoop,
-      let subchannel = subchannels.first(where: { $0.eventLoop === current })
+      let channel = channels.first(where: { $0.eventLoop === current })
     {
-      return subchannel
+      return channel
     }
     let turn = next.wrappingAdd(1, ordering: .relaxed).newValue
-    return subchannels[abs(turn % subchannels.count)]
+    return channels[abs(turn % channels.count)]
   }
 }

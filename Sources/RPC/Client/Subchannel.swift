@@ -1,218 +1,128 @@
-import DequeModule
 import HTTP2
 import Logging
 import NIOCore
 import NIOPosix
 
-/// The client's connection on one event loop: made when first needed, made again when lost, with growing pauses
-/// while that fails. Used on its loop only, except `drain`.
+/// The connection to one address on one event loop: made when its channel wants it, with growing pauses while that
+/// fails. Used on its loop only.
 ///
 /// ```
-/// idle ──▶ connecting ──▶ connected ──▶ connecting …
-///              │  ▲
-///              ▼  │ after a pause
-///          backing off
+/// idle ──▶ connecting ──▶ ready ──▶ idle …
+///   ▲          │
+///   │          ▼
+///   └── transient failure, for a pause
 /// ```
 final class Subchannel: @unchecked Sendable {
-  private enum State {
+  enum State {
     case idle
     case connecting
-    case connected(ClientConnection)
-    case backingOff(RPCError)
-    case shutDown
+    case ready(ClientConnection)
+    case transientFailure(RPCError)
   }
 
-  let eventLoop: any EventLoop
-  let configuration: RPCClient.Configuration
-  private let target: RPCAddress
-  private let authority: [UInt8]
-  private let logger: Logger
-
-  private var state = State.idle
+  let address: RPCAddress
+  private let channel: LoopChannel
+  private(set) var state = State.idle
   /// Connections that still carry calls or are about to close, and the current one.
   private(set) var connections: [ObjectIdentifier: ClientConnection] = [:]
-  /// Calls that wait for the connection, or for the peer to allow another stream.
-  private var waiting = Deque<ClientCall>()
   private var failures = 0
   private var retry: Scheduled<Void>?
-  private(set) lazy var deadlines = DeadlineTimer(on: eventLoop) { [unowned self] in self.expire($0) }
+  private var isShutDown = false
 
-  init(
-    target: RPCAddress, configuration: RPCClient.Configuration, eventLoop: any EventLoop, logger: Logger
-  ) {
-    self.target = target
-    self.configuration = configuration
-    self.eventLoop = eventLoop
-    self.logger = logger
-    authority =
-      switch target {
-      case .tcp: Array(target.description.utf8)
-      case .unix: Array("localhost".utf8)
-      }
+  var eventLoop: any EventLoop { channel.eventLoop }
+  var configuration: RPCClient.Configuration { channel.configuration }
+
+  init(address: RPCAddress, channel: LoopChannel) {
+    self.address = address
+    self.channel = channel
   }
 
   // MARK: Calls
 
-  func submit(_ call: ClientCall) {
-    if let deadline = call.deadline {
-      guard deadline > .now() else { return call.end(with: .deadlinePassed) }
-      deadlines.include(deadline)
-    }
-    switch state {
-    case .connected(let connection):
-      if waiting.isEmpty, open(call, on: connection) { return }
-      wait(call)
-    case .connecting:
-      wait(call)
-    case .idle:
-      wait(call)
-      connect()
-    case .backingOff(let error):
-      call.end(with: error)
-    case .shutDown:
-      call.end(with: RPCError(.unavailable, "the client has shut down"))
-    }
+  /// The connection, if it is there and its peer allows another stream.
+  var connectionWithRoom: ClientConnection? {
+    guard case .ready(let connection) = state, let http2 = connection.http2,
+      http2.streamCount < http2.peerMaxConcurrentStreams
+    else { return nil }
+    return connection
   }
 
-  private func wait(_ call: ClientCall) {
-    if waiting.count >= configuration.maxQueuedCalls {
-      // Those that were cancelled meanwhile take nobody's place.
-      waiting.removeAll(where: \.isFinished)
-    }
-    guard waiting.count < configuration.maxQueuedCalls else {
-      return call.end(with: RPCError(.unavailable, "too many calls wait for a connection"))
-    }
-    waiting.append(call)
+  /// The connection has used up its stream numbers, after 2^30 calls, or is about to end. Another takes over.
+  func usedUp(_ connection: ClientConnection) {
+    connection.http2?.drain()
+    retired(connection)
   }
 
   func streamClosed() {
-    if !waiting.isEmpty { openWaiting() }
+    channel.roomMade()
   }
 
-  private func openWaiting() {
-    guard case .connected(let connection) = state else { return }
-    while let call = waiting.first {
-      guard call.isFinished || open(call, on: connection) else { return }
-      waiting.removeFirst()
-    }
-  }
-
-  private func open(_ call: ClientCall, on connection: ClientConnection) -> Bool {
-    guard let http2 = connection.http2, http2.streamCount < http2.peerMaxConcurrentStreams else {
-      return false
-    }
-    guard let stream = http2.open(headers(of: call), delegate: call) else {
-      // It has used up its stream numbers, after 2^30 calls, or is about to end. Another takes over.
-      http2.drain()
-      retired(connection)
-      return false
-    }
-    call.opened(stream)
-    return true
-  }
-
-  private func headers(of call: ClientCall) -> HeaderBlock {
-    var block = HeaderBlock.requestStart
-    block.add(":path", call.path.utf8)
-    block.add(":authority", authority)
-    block.add("te", "trailers")
-    block.add("content-type", "application/grpc")
-    if let deadline = call.deadline {
-      block.add("grpc-timeout", TimeoutHeader.format(deadline - .now()).utf8)
-    }
-    block.add(call.metadata)
-    return block
-  }
-
-  /// Ends the calls that are due, waiting or under way, and returns the next deadline.
-  private func expire(_ now: NIODeadline) -> NIODeadline? {
-    var due: [ClientCall] = []
-    var next: NIODeadline?
-    func check(_ call: ClientCall) {
-      guard !call.isFinished, let deadline = call.deadline else { return }
-      if deadline <= now { due.append(call) } else { next = min(next ?? deadline, deadline) }
-    }
-    waiting.forEach(check)
-    for connection in connections.values {
-      connection.http2?.forEachDelegate { ($0 as? ClientCall).map(check) }
-    }
-    for call in due { call.end(with: .deadlinePassed) }
-    waiting.removeAll(where: \.isFinished)
-    return next
+  func forEachDelegate(_ body: (any HTTP2StreamDelegate) -> Void) {
+    for connection in connections.values { connection.http2?.forEachDelegate(body) }
   }
 
   // MARK: Connecting
 
-  private func connect() {
+  /// Has no effect but when idle.
+  func connect() {
+    guard case .idle = state, !isShutDown else { return }
     state = .connecting
     let connection = ClientConnection(self)
     connections[ObjectIdentifier(connection)] = connection
-    var bootstrap = ClientBootstrap(group: eventLoop)
-      .connectTimeout(TimeAmount(configuration.connectTimeout))
-      .channelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture {
-          try channel.pipeline.syncOperations.addHandler(connection.makeHTTP2())
-        }
-      }
-    let connected: EventLoopFuture<any Channel>
-    switch target {
-    case .tcp(let host, let port):
-      bootstrap = bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1)
-      connected = bootstrap.connect(host: host, port: port)
-    case .unix(let path):
-      connected = bootstrap.connect(unixDomainSocketPath: path)
-    }
-    connected.assumeIsolated().whenComplete { result in
+    connection.connect(to: address).assumeIsolated().whenComplete { result in
       switch result {
       case .success(let channel): connection.connected(channel)
       case .failure(let error): self.failed(connection, "\(error)")
       }
     }
+    channel.changed(self)
   }
 
   /// The server has introduced itself with its SETTINGS: it speaks HTTP/2, and its limits are known.
   func ready(_ connection: ClientConnection) {
-    guard case .connecting = state else {
+    guard case .connecting = state, !isShutDown else {
       connection.http2?.drain()
       return
     }
-    if failures > 0 { logger.info("connected again", metadata: ["target": "\(target)"]) }
+    if failures > 0 { channel.logger.info("connected again", metadata: ["address": "\(address)"]) }
     failures = 0
-    state = .connected(connection)
-    openWaiting()
+    state = .ready(connection)
+    channel.changed(self)
   }
 
   /// A connection attempt has ended without a connection.
   func failed(_ connection: ClientConnection, _ reason: String) {
     connections[ObjectIdentifier(connection)] = nil
     connection.release()
-    guard case .connecting = state else { return }
-    let error = RPCError(.unavailable, "cannot connect to \(target): \(reason)")
-    if failures == 0 { logger.warning("\(error.message)") }
+    guard case .connecting = state, !isShutDown else { return }
+    let error = RPCError(.unavailable, "cannot connect to \(address): \(reason)")
+    if failures == 0 { channel.logger.warning("\(error.message)") }
     backOff(error)
   }
 
   private func backOff(_ error: RPCError) {
     failures += 1
-    state = .backingOff(error)
-    let calls = waiting
-    waiting.removeAll()
-    for call in calls { call.end(with: error) }
+    state = .transientFailure(error)
     let pause = configuration.backoff.pause(failures: failures, random: .random(in: -1...1))
-    retry = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(pause)) {
-      guard case .backingOff = self.state else { return }
-      self.connect()
-    }
+    retry = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(pause)) { self.backOffEnded() }
+    channel.changed(self)
+  }
+
+  private func backOffEnded() {
+    guard case .transientFailure = state, !isShutDown else { return }
+    state = .idle
+    channel.changed(self)
   }
 
   /// The connection takes no further calls; those it has may go on.
   func retired(_ connection: ClientConnection) {
-    guard case .connected(let current) = state, current === connection else { return }
+    guard case .ready(let current) = state, current === connection, !isShutDown else { return }
     // A server that accepts and soon lets go must not be connected to in a tight loop.
     if connection.age < configuration.backoff.initial {
-      backOff(RPCError(.unavailable, "\(target) closed the connection"))
+      backOff(RPCError(.unavailable, "\(address) closed the connection"))
     } else {
-      connect()
+      state = .idle
+      channel.changed(self)
     }
   }
 
@@ -224,22 +134,12 @@ final class Subchannel: @unchecked Sendable {
 
   /// Lets the calls under way finish and takes no others; returns the channels that are still to close.
   func shutDown() -> [any Channel] {
-    state = .shutDown
+    isShutDown = true
+    state = .idle
     retry?.cancel()
-    let calls = waiting
-    waiting.removeAll()
-    for call in calls { call.end(with: RPCError(.unavailable, "the client has shut down")) }
     return connections.values.compactMap { connection in
       connection.http2?.drain()
       return connection.channel
     }
   }
-}
-
-extension RPCError {
-  static let deadlinePassed = RPCError(.deadlineExceeded, "the deadline has passed")
-}
-
-extension HeaderBlock {
-  static let requestStart: HeaderBlock = [":method": "POST", ":scheme": "http"]
 }
