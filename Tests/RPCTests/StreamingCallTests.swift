@@ -1,3 +1,4 @@
+import HTTP2
 import NIOCore
 import Testing
 
@@ -113,7 +114,7 @@ import Testing
       }
     }
     var small = RPCClient.Configuration()
-    small.streamWindowBytes = 128 << 10
+    small.http2.streamWindowBytes = 128 << 10
     try await withLoopback([method], configure: { $0.maxOutboundBytes = 64 << 10 }, client: small) { client in
       try await client.stream(path: "/test.Service/Flood") { _ in
       } responses: { responses in
@@ -144,7 +145,8 @@ import Testing
       }
       try await responses.write(ByteBuffer(integer: taken))
     }
-    let taken = try await withLoopback([method], configure: { $0.streamWindowBytes = 128 << 10 }) { client in
+    let taken = try await withLoopback([method], configure: { $0.http2.streamWindowBytes = 128 << 10 }) {
+      client in
       try await client.stream(path: "/test.Service/Sink") { writer in
         try await withThrowingTaskGroup(of: Void.self) { group in
           group.addTask {

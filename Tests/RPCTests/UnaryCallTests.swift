@@ -1,3 +1,4 @@
+import HTTP2
 import NIOCore
 import Testing
 
@@ -263,7 +264,7 @@ import Testing
       running.add(-1)
       return message
     }
-    try await withLoopback([method], configure: { $0.maxConcurrentStreams = 3 }) { client in
+    try await withLoopback([method], configure: { $0.http2.maxConcurrentStreams = 3 }) { client in
       try await withThrowingTaskGroup(of: Void.self) { group in
         for _ in 0..<100 {
           group.addTask { _ = try await client.unary(path: "/test.Service/Busy", request: ByteBuffer()) }

@@ -89,13 +89,3 @@ final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
     }
   }
 }
-
-extension RPCClient.Configuration {
-  var http2: HTTP2Configuration {
-    var limits = HTTP2Configuration()
-    limits.maxHeaderListBytes = maxHeaderListBytes
-    limits.streamWindowBytes = streamWindowBytes
-    limits.connectionWindowBytes = connectionWindowBytes
-    return limits
-  }
-}

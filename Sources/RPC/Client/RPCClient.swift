@@ -1,3 +1,4 @@
+package import HTTP2
 package import Logging
 package import NIOCore
 import NIOPosix
@@ -22,10 +23,8 @@ package final class RPCClient: Service, Sendable {
   package struct Configuration: Sendable {
     /// Bytes of one response message.
     package var maxMessageBytes = 4 << 20
-    /// Header bytes a response may have, counting 32 per field.
-    package var maxHeaderListBytes = 8 << 10
-    package var streamWindowBytes = 256 << 10
-    package var connectionWindowBytes = 8 << 20
+    /// The limits and timers of each connection: windows, header lists, floods, keepalive, age.
+    package var http2 = HTTP2Configuration()
     /// Request bytes a call may have queued before its writer suspends.
     package var maxOutboundBytes = 64 << 10
     /// Calls that may wait, per connection, for the peer to allow another stream.

@@ -1,3 +1,4 @@
+package import HTTP2
 package import Logging
 package import NIOCore
 import NIOPosix
@@ -15,19 +16,13 @@ package final class RPCServer: Service, Sendable {
   package struct Configuration: Sendable {
     package var address: RPCAddress
 
-    /// Streams a connection may have open at once (SETTINGS_MAX_CONCURRENT_STREAMS).
-    package var maxConcurrentStreams = 256
+    /// The limits and timers of each connection: streams, windows, header lists, floods, keepalive, age.
+    package var http2 = HTTP2Configuration()
     /// Handlers a connection may have running at once. A reset frees its stream at once but not its handler,
     /// so this is what bounds the work one peer can start.
     package var maxRunningHandlers = 512
-    /// Header bytes a request may have, counting 32 per field as HPACK does.
-    package var maxHeaderListBytes = 8 << 10
     /// Bytes of one request message.
     package var maxMessageBytes = 4 << 20
-    /// Bytes a stream may receive ahead of its reader.
-    package var streamWindowBytes = 256 << 10
-    /// Bytes all streams of a connection may receive ahead of their readers.
-    package var connectionWindowBytes = 8 << 20
     /// Request bytes a connection may make us hold for handlers that have not taken them, beyond 16 KiB for each
     /// call. Flow control alone cannot bound them: a message longer than the window completes only if its bytes are
     /// returned before. A call whose bytes come to more ends as RESOURCE_EXHAUSTED.

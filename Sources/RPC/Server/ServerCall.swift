@@ -26,7 +26,8 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     self.stream = stream
     let configuration = connection.server.configuration
     state = ServerCallState(
-      maxHeaderListBytes: configuration.maxHeaderListBytes, maxMessageBytes: configuration.maxMessageBytes)
+      maxHeaderListBytes: configuration.http2.maxHeaderListBytes,
+      maxMessageBytes: configuration.maxMessageBytes)
   }
 
   // MARK: From the stream

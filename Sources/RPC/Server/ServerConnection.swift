@@ -30,12 +30,8 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   }
 
   func start() throws {
-    var limits = HTTP2Configuration()
-    limits.maxConcurrentStreams = server.configuration.maxConcurrentStreams
-    limits.maxHeaderListBytes = server.configuration.maxHeaderListBytes
-    limits.streamWindowBytes = server.configuration.streamWindowBytes
-    limits.connectionWindowBytes = server.configuration.connectionWindowBytes
-    let http2 = HTTP2Connection(role: .server, configuration: limits, delegate: self)
+    let http2 = HTTP2Connection(
+      role: .server, configuration: server.configuration.http2, delegate: self)
     self.http2 = http2
     try channel.pipeline.syncOperations.addHandler(http2)
   }
