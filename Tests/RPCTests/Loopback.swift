@@ -82,7 +82,11 @@ struct RunningServer: Sendable {
     let running = Task { try await group.run() }
     let bound = try await server.boundAddress
     let address: RPCAddress =
-      if let path = bound.pathname, !path.isEmpty { .unix(path: path) } else {
+      if case .inProcess = configuration.address {
+        configuration.address
+      } else if let path = bound.pathname, !path.isEmpty {
+        .unix(path: path)
+      } else {
         .tcp(host: "127.0.0.1", port: bound.port ?? 0)
       }
     return RunningServer(address: address, group: group, running: running)

@@ -5,6 +5,8 @@ package import NIOCore
 package enum RPCAddress: Sendable, Hashable, CustomStringConvertible {
   case tcp(host: String, port: Int)
   case unix(path: String)
+  /// Inside this process; has no textual form that can be read back.
+  case inProcess(InProcessListener)
 
   package init(_ text: String) throws(RPCAddressError) {
     if text.hasPrefix("unix:") {
@@ -30,7 +32,7 @@ package enum RPCAddress: Sendable, Hashable, CustomStringConvertible {
       guard let host = address.ipAddress, let port = address.port else { return nil }
       self = .tcp(host: host, port: port)
     case .unixDomainSocket:
-      guard let path = address.pathname else { return nil }
+      guard let path = address.pathname, !path.isEmpty else { return nil }
       self = .unix(path: path)
     }
   }
@@ -39,6 +41,7 @@ package enum RPCAddress: Sendable, Hashable, CustomStringConvertible {
     switch self {
     case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     case .unix(let path): "unix:\(path)"
+    case .inProcess: "in process"
     }
   }
 }

@@ -34,6 +34,12 @@ final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
       return bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port)
     case .unix(let path):
       return bootstrap.connect(unixDomainSocketPath: path)
+    case .inProcess(let listener):
+      do {
+        return bootstrap.withConnectedSocket(try listener.connect())
+      } catch {
+        return subchannel.eventLoop.makeFailedFuture(error)
+      }
     }
   }
 

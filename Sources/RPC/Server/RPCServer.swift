@@ -66,49 +66,75 @@ package final class RPCServer: Service, Sendable {
   }
 
   package func run() async throws {
-    let listener = try await listen()
-    let address = listener.localAddress.flatMap { RPCAddress($0) } ?? core.configuration.address
-    core.logger.info("listening", metadata: ["address": "\(address)"])
+    let close = try await listen()
     do {
       try await gracefulShutdown()
     } catch {
       // Cancelled without grace.
-      try? await listener.close()
+      await close()
       for connection in core.beginDraining() { connection.channel.close(promise: nil) }
       throw error
     }
-    try? await listener.close()
+    await close()
     await drain()
   }
 
-  private func listen() async throws -> any Channel {
-    let core = core
-    var bootstrap = ServerBootstrap(group: eventLoopGroup)
-      .serverChannelOption(.backlog, value: 1024)
-      .childChannelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture { try core.accepted(channel) }
-      }
+  /// Begins to accept connections; returns how to stop that.
+  private func listen() async throws -> @Sendable () async -> Void {
     let address = core.configuration.address
     do {
       let listener: any Channel
       switch address {
       case .tcp(let host, let port):
-        bootstrap =
-          bootstrap
+        listener =
+          try await bootstrap
           .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
           .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-        listener = try await bootstrap.bind(host: host, port: port).get()
+          .bind(host: host, port: port).get()
       case .unix(let path):
         listener = try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+      case .inProcess(let meeting):
+        try open(meeting)
+        listening(try SocketAddress(unixDomainSocketPath: ""))
+        return { meeting.close() }
       }
       guard let localAddress = listener.localAddress else { throw ChannelError.unknownLocalAddress }
-      bound.succeed(localAddress)
-      return listener
+      listening(localAddress)
+      return { try? await listener.close() }
     } catch {
       let error = ListenError(address: address, cause: error)
       bound.fail(error)
       throw error
     }
+  }
+
+  private func listening(_ address: SocketAddress) {
+    bound.succeed(address)
+    core.logger.info(
+      "listening", metadata: ["address": "\(RPCAddress(address) ?? core.configuration.address)"])
+  }
+
+  private var bootstrap: ServerBootstrap {
+    let core = core
+    return ServerBootstrap(group: eventLoopGroup)
+      .serverChannelOption(.backlog, value: 1024)
+      .childChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture { try core.accepted(channel) }
+      }
+  }
+
+  private func open(_ meeting: InProcessListener) throws {
+    let core = core
+    let group = eventLoopGroup
+    let isOpen = meeting.open { socket in
+      // To NIO a socket that is connected already is a client's; nothing in the channel depends on it.
+      _ = ClientBootstrap(group: group)
+        .channelInitializer { channel in
+          channel.eventLoop.makeCompletedFuture { try core.accepted(channel) }
+        }
+        .withConnectedSocket(socket)
+    }
+    guard isOpen else { throw IOError(errnoCode: EADDRINUSE, reason: "listen") }
   }
 
   /// Lets the calls that run, and those under way to us, finish; what is left after the grace period is cut off.

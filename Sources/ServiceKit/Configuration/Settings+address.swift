@@ -17,6 +17,7 @@ extension RPCAddress {
     switch self {
     case .tcp(let host, let port): try .makeAddressResolvingHost(host, port: port)
     case .unix(let path): try SocketAddress(unixDomainSocketPath: path)
+    case .inProcess: throw StartupFailure("an address inside the process is none to bind")
     }
   }
 }

@@ -27,7 +27,7 @@ final class LoopChannel: @unchecked Sendable {
     authority =
       switch target {
       case .tcp: Array(target.description.utf8)
-      case .unix: Array("localhost".utf8)
+      case .unix, .inProcess: Array("localhost".utf8)
       }
     subchannels = [Subchannel(address: target, channel: self)]
   }
