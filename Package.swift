@@ -132,6 +132,38 @@ let package = Package(
       ],
       swiftSettings: house),
 
+    // gRPC's own tests: its service, and a program that serves it and calls it. Nothing that is deployed needs them.
+    .target(
+      name: "CGrpcTesting", dependencies: ["CMainstreetProto", "CProtobufC"],
+      path: "Tests/Conformance/CGrpcTesting"),
+    .target(
+      name: "GrpcTesting",
+      // Its folder Wire is MainstreetAPI's: generic code is as fast as its messages need only in the module they are in.
+      dependencies: [
+        "CGrpcTesting", "CMainstreetProto", "CProtobufC", "RPC",
+        .product(name: "NIOCore", package: "swift-nio"),
+      ],
+      path: "Tests/Conformance/GrpcTesting",
+      // Without MemberImportVisibility: what Wire calls CMainstreetProto's and CProtobufC's, clang counts here as
+      // CGrpcTesting's, whose headers include the same ones.
+      swiftSettings: [
+        .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+      ]),
+    .executableTarget(
+      name: "TestPeer",
+      dependencies: [
+        "GrpcTesting", "MainstreetAPI", "RPC", "ServiceKit",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ],
+      path: "Tests/Conformance/TestPeer",
+      swiftSettings: house),
+
     .testTarget(name: "SchemaTests", dependencies: ["Schema"], swiftSettings: house),
     .testTarget(
       name: "HTTP2Tests",

@@ -16,7 +16,7 @@ package final class Readiness: Sendable {
   private let promised: [String]
   private let readyFile: ReadyFile?
 
-  init(promised: [String], readyFile: ReadyFile?) {
+  package init(promised: [String], readyFile: ReadyFile?) {
     self.promised = promised
     self.readyFile = readyFile
   }
@@ -35,7 +35,7 @@ package final class Readiness: Sendable {
   }
 
   /// From here on new work goes elsewhere; running work is finished.
-  func drain() { state.withLock { $0.isDraining = true } }
+  package func drain() { state.withLock { $0.isDraining = true } }
 
   var isDraining: Bool { state.withLock { $0.isDraining } }
 

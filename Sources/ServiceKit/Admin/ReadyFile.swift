@@ -1,12 +1,17 @@
 import Glibc
-import Logging
+package import Logging
 
 /// A file that appears when the service is serving and names the addresses it really bound, as JSON:
 /// `{"admin":"127.0.0.1:40124","grpc":"127.0.0.1:40123"}`. For supervisors and tests that let the
 /// kernel choose the ports.
-struct ReadyFile: Sendable {
-  let path: String
-  let logger: Logger
+package struct ReadyFile: Sendable {
+  private let path: String
+  private let logger: Logger
+
+  package init(path: String, logger: Logger) {
+    self.path = path
+    self.logger = logger
+  }
 
   /// Written beside and renamed, so a reader never sees half of it.
   func write(_ addresses: [String: String]) {
@@ -23,5 +28,5 @@ struct ReadyFile: Sendable {
     }
   }
 
-  func remove() { unlink(path) }
+  package func remove() { unlink(path) }
 }

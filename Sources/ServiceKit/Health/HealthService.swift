@@ -1,13 +1,20 @@
-import MainstreetAPI
-import RPC
+package import MainstreetAPI
+package import RPC
 
 /// `grpc.health.v1`: the same answer as `/readyz`, for clients that balance and for operators with grpcurl.
-struct HealthService: Health {
+package struct HealthService: Health {
   /// Full names of the services beside this one.
-  let services: Set<String>
-  let readiness: Readiness
+  private let services: Set<String>
+  private let readiness: Readiness
 
-  func check(_ request: HealthCheckRequest, _ context: CallContext) async throws -> HealthCheckResponse {
+  package init(services: Set<String>, readiness: Readiness) {
+    self.services = services
+    self.readiness = readiness
+  }
+
+  package func check(_ request: HealthCheckRequest, _ context: CallContext) async throws
+    -> HealthCheckResponse
+  {
     guard knows(request.service) else {
       throw RPCError(.notFound, "no such service is served here", reason: "SERVICE_NOT_FOUND")
     }
@@ -15,7 +22,7 @@ struct HealthService: Health {
   }
 
   /// Sends the state now and whenever it changed, seen once a second; ends when the server shuts down.
-  func watch(
+  package func watch(
     _ request: HealthCheckRequest, _ responses: ResponseWriter<HealthCheckResponse>, _ context: CallContext
   ) async throws {
     var last: HealthCheckResponse.ServingStatus?

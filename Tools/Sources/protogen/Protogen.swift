@@ -19,11 +19,14 @@ struct Arguments {
   private var values: [String: String] = [:]
 
   static let usage = """
-    usage: protogen --descriptor-set FILE --c-descriptor-set FILE --c DIR --c-headers DIR --swift DIR
+    usage: protogen --descriptor-set FILE --c-descriptor-set FILE --name NAME --c DIR --c-headers DIR
+        --c-module MODULE --swift DIR
       --descriptor-set    read: protoc --include_imports --include_source_info -o FILE
       --c-descriptor-set  written: the same contract as protoc-gen-c takes it
+      --name              begins the names of the C functions of the embedded descriptor set
       --c                 written: message tables and the embedded descriptor set
       --c-headers         written: their headers
+      --c-module          what the C is called when the Swift imports it
       --swift             written: messages, services and clients
     Prints the proto files the C set holds.
     """
@@ -54,13 +57,15 @@ struct Arguments {
     let tables = MessageTables(contract)
     try write(tables.source, to: "\(c)/message_tables.c")
     try write(tables.header, to: "\(headers)/message_tables.h")
-    try write(EmbeddedDescriptorSet.source(serialized), to: "\(c)/descriptor_set.c")
-    try write(EmbeddedDescriptorSet.header, to: "\(headers)/descriptor_set.h")
+    let embedded = EmbeddedDescriptorSet(name: try value("--name"))
+    try write(embedded.source(serialized), to: "\(c)/descriptor_set.c")
+    try write(embedded.header, to: "\(headers)/descriptor_set.h")
 
     let swift = try value("--swift")
+    let module = try value("--c-module")
     for file in contract.files {
       let name = file.name.replacing("/", with: ".").dropLast(".proto".count)
-      try write(try SwiftFile(file, of: contract).source, to: "\(swift)/\(name).swift")
+      try write(try SwiftFile(file, of: contract, cModule: module).source, to: "\(swift)/\(name).swift")
     }
     print(contract.files.map(\.name).joined(separator: "\n"))
   }

@@ -1,3 +1,5 @@
+// Both include protobuf-c.h, and clang counts what it declares as the one's or the other's.
+internal import CMainstreetProto
 internal import CProtobufC
 internal import NIOCore
 

@@ -1,0 +1,57 @@
+import ArgumentParser
+import GrpcTesting
+import Logging
+import MainstreetAPI
+import NIOCore
+import NIOPosix
+import RPC
+import ServiceKit
+import ServiceLifecycle
+import UnixSignals
+
+struct Serve: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Serves grpc.testing.TestService and health until SIGTERM, then drains.")
+
+  @Option(help: "Where to listen: host:port or unix:/path. With port 0 the kernel chooses.")
+  var listen = "127.0.0.1:0"
+
+  @Option(help: "A file to write, once serving, with the address really bound, as JSON.")
+  var readyFile: String?
+
+  @Option(help: "Event loops.")
+  var threads = 1
+
+  @Option(help: "Seconds that running calls get to finish after SIGTERM.")
+  var drainGrace = 5
+
+  func run() async throws {
+    let logger = Logger(label: "TestPeer") { StreamLogHandler.standardError(label: $0) }
+    let readiness = Readiness(
+      promised: ["grpc"], readyFile: readyFile.map { ReadyFile(path: $0, logger: logger) })
+    let service = InteropService().serviceDefinition
+    let health = HealthService(services: [service.name], readiness: readiness)
+    var configuration = RPCServer.Configuration(address: try RPCAddress(listen))
+    configuration.shutdownGrace = .seconds(drainGrace)
+    let server = RPCServer(
+      services: [service, health.serviceDefinition], configuration: configuration,
+      eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: threads), admit: { _, _ in },
+      logger: logger)
+    try await ServiceGroup(
+      services: [server, Announcement(server: server, readiness: readiness)],
+      gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+    ).run()
+  }
+}
+
+/// Tells where the server listens, and before it drains that it will.
+private struct Announcement: Service {
+  let server: RPCServer
+  let readiness: Readiness
+
+  func run() async throws {
+    readiness.announce("grpc", at: try await server.boundAddress)
+    try? await gracefulShutdown()
+    readiness.drain()
+  }
+}
