@@ -200,10 +200,10 @@ import Testing
   }
 }
 
-@Suite("A call on the client") struct ClientCallStateTests {
+@Suite("A call on the client") struct ClientAttemptStateTests {
   typealias Fields = [String: String]
 
-  private func receive(_ fields: Fields, _ state: inout ClientCallState) -> ClientCallState.Action {
+  private func receive(_ fields: Fields, _ state: inout ClientAttemptState) -> ClientAttemptState.Action {
     for (name, value) in fields {
       Array(name.utf8).withUnsafeBytes { name in
         Array(value.utf8).withUnsafeBytes { state.received(name: name, value: $0) }
@@ -214,7 +214,7 @@ import Testing
 
   @Test("takes headers, message and trailers")
   func complete() throws {
-    var state = ClientCallState(maxMessageBytes: 100)
+    var state = ClientAttemptState(maxMessageBytes: 100)
     #expect(receive([":status": "103"], &state) == .none)
     #expect(
       receive([":status": "200", "content-type": "application/grpc+proto", "a": "1"], &state) == .headers)
@@ -244,7 +244,7 @@ import Testing
       ([":status": "500"], .unknown),
     ] as [(Fields, StatusCode)])
   func headersOnly(fields: Fields, code: StatusCode) {
-    var state = ClientCallState(maxMessageBytes: 100)
+    var state = ClientAttemptState(maxMessageBytes: 100)
     _ = receive(fields, &state)
     _ = state.inboundEnded()
     #expect(state.error?.code == code)
@@ -259,7 +259,7 @@ import Testing
       (.connectError, .unavailable),
     ])
   func reset(code: HTTP2ErrorCode, status: StatusCode) {
-    var state = ClientCallState(maxMessageBytes: 100)
+    var state = ClientAttemptState(maxMessageBytes: 100)
     #expect(state.closed(code, reason: "of 10.0.0.7") == .finish(reset: false))
     #expect(state.error?.code == status)
     // Only these two are about our side; the Edge does not show their messages.
@@ -270,7 +270,7 @@ import Testing
 
   @Test("gives the messages before the error")
   func order() throws {
-    var state = ClientCallState(maxMessageBytes: 100)
+    var state = ClientAttemptState(maxMessageBytes: 100)
     _ = receive([":status": "200", "content-type": "application/grpc"], &state)
     _ = ([0, 0, 0, 0, 0, 0, 0, 0, 0, 0] as [UInt8]).withUnsafeBytes { state.received($0) }
     _ = receive(["grpc-status": "10", "grpc-message": "enough"], &state)

@@ -44,15 +44,15 @@ import Testing
     let channel = channel(to: .tcp(host: "127.0.0.1", port: 1)) { $0.maxQueuedCalls = 2 }
     let refused = try await channel.eventLoop.submit {
       // One turn of the loop: nothing connects meanwhile, so all of them wait.
-      let cancelled = [call(channel), call(channel)]
-      for call in cancelled {
-        channel.submit(call)
-        call.cancel()
+      let calls = (0..<5).map { _ in call(channel) }
+      let attempts = calls.map(ClientAttempt.init)
+      for attempt in attempts[..<2] {
+        channel.submit(attempt)
+        attempt.cancel(with: .cancelledByCaller)
       }
-      let calls = [call(channel), call(channel), call(channel)]
-      for call in calls { channel.submit(call) }
-      let refused = calls.map(\.isFinished)
-      _ = channel.shutDown()
+      for attempt in attempts[2...] { channel.submit(attempt) }
+      let refused = attempts[2...].map(\.isFinished)
+      withExtendedLifetime(calls) { _ = channel.shutDown() }
       return refused
     }.get()
     #expect(refused == [false, false, true])

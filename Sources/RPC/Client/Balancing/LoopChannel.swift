@@ -13,8 +13,8 @@ final class LoopChannel: @unchecked Sendable {
 
   // It and the channel hold each other until `shutDown`: a client that makes calls is one that is run.
   private(set) var subchannels: [Subchannel] = []
-  /// Calls that wait for a connection, or for the peer to allow another stream.
-  private var waiting = Deque<ClientCall>()
+  /// Those that wait for a connection, or for the peer to allow another stream.
+  private var waiting = Deque<ClientAttempt>()
   private var isShutDown = false
   private(set) lazy var deadlines = DeadlineTimer(on: eventLoop) { [unowned self] in self.expire($0) }
 
@@ -34,59 +34,59 @@ final class LoopChannel: @unchecked Sendable {
 
   // MARK: Calls
 
-  func submit(_ call: ClientCall) {
-    if let deadline = call.deadline {
-      guard deadline > .now() else { return call.failed(.deadlinePassed, sent: false) }
+  func submit(_ attempt: ClientAttempt) {
+    if let deadline = attempt.deadline {
+      guard deadline > .now() else { return attempt.failed(.deadlinePassed, sent: false) }
       deadlines.include(deadline)
     }
-    if waiting.isEmpty, open(call) { return }
-    guard !isShutDown else { return call.failed(.clientShutDown, sent: false) }
+    if waiting.isEmpty, open(attempt) { return }
+    guard !isShutDown else { return attempt.failed(.clientShutDown, sent: false) }
     switch subchannels[0].state {
     case .ready, .connecting:
-      wait(call)
+      wait(attempt)
     case .idle:
-      wait(call)
+      wait(attempt)
       subchannels[0].connect()
     case .transientFailure(let error):
-      call.failed(error, sent: false)
+      attempt.failed(error, sent: false)
     }
   }
 
-  private func wait(_ call: ClientCall) {
+  private func wait(_ attempt: ClientAttempt) {
     if waiting.count >= configuration.maxQueuedCalls {
       // Those that were cancelled meanwhile take nobody's place.
       waiting.removeAll(where: \.isFinished)
     }
     guard waiting.count < configuration.maxQueuedCalls else {
-      return call.failed(RPCError(.unavailable, "too many calls wait for a connection"), sent: false)
+      return attempt.failed(RPCError(.unavailable, "too many calls wait for a connection"), sent: false)
     }
-    waiting.append(call)
+    waiting.append(attempt)
   }
 
-  private func open(_ call: ClientCall) -> Bool {
+  private func open(_ attempt: ClientAttempt) -> Bool {
     let subchannel = subchannels[0]
     guard let connection = subchannel.connectionWithRoom else { return false }
-    guard let stream = connection.http2?.open(call.headers(authority: authority), delegate: call) else {
+    guard let stream = connection.http2?.open(attempt.headers(authority: authority), delegate: attempt) else {
       subchannel.usedUp(connection)
       return false
     }
-    call.opened(stream, on: subchannel)
+    attempt.opened(stream, on: subchannel)
     return true
   }
 
   /// Ends the calls that are due, waiting or under way, and returns the next deadline.
   private func expire(_ now: NIODeadline) -> NIODeadline? {
-    var due: [ClientCall] = []
+    var due: [ClientAttempt] = []
     var next: NIODeadline?
-    func check(_ call: ClientCall) {
-      guard !call.isFinished, let deadline = call.deadline else { return }
-      if deadline <= now { due.append(call) } else { next = min(next ?? deadline, deadline) }
+    func check(_ attempt: ClientAttempt) {
+      guard !attempt.isFinished, let deadline = attempt.deadline else { return }
+      if deadline <= now { due.append(attempt) } else { next = min(next ?? deadline, deadline) }
     }
     waiting.forEach(check)
     for subchannel in subchannels {
-      subchannel.forEachDelegate { ($0 as? ClientCall).map(check) }
+      subchannel.forEachDelegate { ($0 as? ClientAttempt).map(check) }
     }
-    for call in due { call.end(with: .deadlinePassed) }
+    for attempt in due { attempt.expire() }
     waiting.removeAll(where: \.isFinished)
     return next
   }
@@ -95,8 +95,8 @@ final class LoopChannel: @unchecked Sendable {
 
   /// A connection may take another stream: one has closed, or the peer allows more.
   func roomMade() {
-    while let call = waiting.first {
-      guard call.isFinished || open(call) else { return }
+    while let attempt = waiting.first {
+      guard attempt.isFinished || open(attempt) else { return }
       waiting.removeFirst()
     }
   }
@@ -106,9 +106,9 @@ final class LoopChannel: @unchecked Sendable {
     case .ready:
       roomMade()
     case .transientFailure(let error):
-      let calls = waiting
+      let attempts = waiting
       waiting.removeAll()
-      for call in calls { call.failed(error, sent: false) }
+      for attempt in attempts { attempt.failed(error, sent: false) }
     case .idle:
       subchannel.connect()
     case .connecting:
@@ -119,9 +119,9 @@ final class LoopChannel: @unchecked Sendable {
   /// Lets the calls under way finish and takes no others; returns the channels that are still to close.
   func shutDown() -> [any Channel] {
     isShutDown = true
-    let calls = waiting
+    let attempts = waiting
     waiting.removeAll()
-    for call in calls { call.failed(.clientShutDown, sent: false) }
+    for attempt in attempts { attempt.failed(.clientShutDown, sent: false) }
     return subchannels.flatMap { $0.shutDown() }
   }
 }

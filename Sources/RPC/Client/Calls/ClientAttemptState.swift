@@ -1,15 +1,15 @@
 import HTTP2
 import NIOCore
 
-/// What a call on the client has received so far, and what follows from the next event.
-struct ClientCallState {
+/// What an attempt at a call has received so far, and what follows from the next event.
+struct ClientAttemptState {
   enum Action: Equatable {
     case none
     /// The response headers are here.
     case headers
     /// There are messages, or the end, for a reader.
     case wakeReader
-    /// The call is over; `reset` when the server does not know yet.
+    /// The attempt is over; `reset` when the server does not know yet.
     case finish(reset: Bool)
   }
 
@@ -20,6 +20,8 @@ struct ClientCallState {
   private(set) var trailingMetadata = Metadata()
   private(set) var isFinished = false
   private(set) var error: RPCError?
+  /// The server did not look at it (RFC 9113, 8.7): it may be sent again whatever it asks for.
+  private(set) var wasRefused = false
 
   init(maxMessageBytes: Int) {
     messages = InboundMessages(maxMessageBytes: maxMessageBytes)
@@ -65,6 +67,7 @@ struct ClientCallState {
 
   /// The stream was reset or its connection lost, for `reason` if one is known.
   mutating func closed(_ code: HTTP2ErrorCode, reason: String?) -> Action {
+    wasRefused = code == .refusedStream && !hasHeaders
     let status: StatusCode =
       switch code {
       case .refusedStream, .connectError: .unavailable

@@ -1,0 +1,140 @@
+import HTTP2
+import NIOCore
+
+/// One attempt at a call: a stream, and what has been received on it. Most calls have one.
+///
+/// Lives on its channel's event loop. Until it has ended its call has not ended either, and is held by the task
+/// that waits for it; afterwards the call is left alone.
+final class ClientAttempt: HTTP2StreamDelegate {
+  private unowned let call: ClientCall
+  private(set) var state: ClientAttemptState
+  private(set) var stream: HTTP2Stream?
+  /// Where the stream is.
+  private(set) var subchannel: Subchannel?
+
+  init(_ call: ClientCall) {
+    self.call = call
+    state = ClientAttemptState(maxMessageBytes: call.channel.configuration.maxMessageBytes)
+  }
+
+  // MARK: For the channel
+
+  var isFinished: Bool { state.isFinished }
+  var deadline: NIODeadline? { call.deadline }
+
+  func headers(authority: [UInt8]) -> HeaderBlock {
+    var block = HeaderBlock.requestStart
+    block.add(":path", call.path.utf8)
+    block.add(":authority", authority)
+    block.add("te", "trailers")
+    block.add("content-type", "application/grpc")
+    if let deadline = call.deadline {
+      block.add("grpc-timeout", TimeoutHeader.format(deadline - .now()).utf8)
+    }
+    block.add(call.metadata)
+    return block
+  }
+
+  /// The stream is there: sends what there is.
+  func opened(_ stream: HTTP2Stream, on subchannel: Subchannel) {
+    self.stream = stream
+    self.subchannel = subchannel
+    call.opened(self)
+  }
+
+  /// No subchannel takes the attempt. Nothing of it was `sent`.
+  func failed(_ error: RPCError, sent: Bool) {
+    perform(state.finish(error, reset: true))
+  }
+
+  /// The deadline has passed.
+  func expire() {
+    call.end(with: .deadlinePassed)
+  }
+
+  // MARK: For the call
+
+  func write(_ message: ByteBuffer) {
+    stream?.write(.lengthPrefix(flag: 0, length: UInt32(message.readableBytes)), message)
+  }
+
+  func finishWriting() {
+    stream?.finish(trailers: nil)
+  }
+
+  /// Whether the stream takes more without much being queued.
+  var hasRoom: Bool {
+    guard let stream else { return false }
+    return stream.queuedBytes < call.channel.configuration.maxOutboundBytes
+  }
+
+  func takeMessage() throws(RPCError) -> NextMessage {
+    let next = try state.next()
+    stream?.consume(state.takeReturnable())
+    return next
+  }
+
+  /// The only message of a unary call that has ended.
+  func takeAnswer() throws(RPCError) -> ByteBuffer {
+    let message = try state.single()
+    stream?.consume(state.takeReturnable())
+    return message
+  }
+
+  /// Ends the attempt from this side, before or after it has a stream. The call is not told: it knows.
+  func cancel(with error: RPCError) {
+    guard case .finish = state.finish(error, reset: true) else { return }
+    stream?.reset(.cancel)
+  }
+
+  // MARK: From the stream
+
+  func received(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+    state.received(name: name, value: value)
+  }
+
+  func headersEnded(trailing: Bool) {
+    perform(state.headersEnded())
+  }
+
+  func received(data: UnsafeRawBufferPointer) {
+    perform(state.received(data))
+    stream?.consume(state.takeReturnable())
+  }
+
+  func inboundEnded() {
+    perform(state.inboundEnded())
+  }
+
+  func outboundMoved() {
+    if !state.isFinished, hasRoom { call.hasRoom() }
+  }
+
+  func closed(_ code: HTTP2ErrorCode) {
+    let reason = stream?.connection?.closeReason
+    stream = nil
+    perform(state.closed(code, reason: reason))
+    subchannel?.streamClosed()
+    subchannel = nil
+  }
+
+  private func perform(_ action: ClientAttemptState.Action) {
+    switch action {
+    case .none: break
+    case .headers: call.headersReceived()
+    case .wakeReader: call.messagesReceived()
+    case .finish(let reset):
+      if reset {
+        stream?.reset(.cancel)
+      } else if !call.isWritingFinished {
+        // The server has answered without waiting for the rest of the request: nobody will read it.
+        stream?.reset(.noError)
+      }
+      call.ended(self)
+    }
+  }
+}
+
+extension HeaderBlock {
+  fileprivate static let requestStart: HeaderBlock = [":method": "POST", ":scheme": "http"]
+}
