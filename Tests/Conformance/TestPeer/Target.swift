@@ -1,0 +1,40 @@
+import ArgumentParser
+import Logging
+import NIOPosix
+import RPC
+import ServiceLifecycle
+import UnixSignals
+
+/// The server to call, and how.
+struct Target: ParsableArguments {
+  @Option(help: "The server: host:port or unix:/path.")
+  var target: String
+
+  @Option(help: "Event loops.")
+  var threads = 1
+
+  /// Runs the body with a client, which is shut down in order afterwards.
+  func withClient(_ body: @escaping @Sendable (RPCClient) async throws -> Void) async throws {
+    let logger = Logger(label: "TestPeer") { label in
+      var handler = StreamLogHandler.standardError(label: label)
+      handler.logLevel = .warning
+      return handler
+    }
+    let client = RPCClient(
+      target: try RPCAddress(target), configuration: RPCClient.Configuration(),
+      eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: threads), logger: logger)
+    let work = ServiceGroupConfiguration.ServiceConfiguration(
+      service: Work(body: { try await body(client) }),
+      successTerminationBehavior: .gracefullyShutdownGroup,
+      failureTerminationBehavior: .gracefullyShutdownGroup)
+    let group = ServiceGroupConfiguration(
+      services: [.init(service: client), work], cancellationSignals: [.sigterm, .sigint], logger: logger)
+    try await ServiceGroup(configuration: group).run()
+  }
+}
+
+/// What the process is there for: when it is done, so is the process.
+private struct Work: Service {
+  let body: @Sendable () async throws -> Void
+  func run() async throws { try await body() }
+}
