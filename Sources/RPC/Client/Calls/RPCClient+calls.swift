@@ -52,6 +52,8 @@ extension RPCClient {
         } catch let error as RPCError where error == .cancelledByCaller {
           // If it was the writer who gave up, its reason says more.
           throw writing.withLock { $0 } ?? error
+        } catch is CancellationError where Task.isCancelled {
+          throw RPCError.cancelledByCaller
         }
       }
     } onCancel: {
