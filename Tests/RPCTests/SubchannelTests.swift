@@ -13,7 +13,8 @@ import Testing
     var configuration = RPCClient.Configuration()
     configure(&configuration)
     return LoopChannel(
-      target: target, configuration: configuration, eventLoop: loops.client.any(), logger: .quiet)
+      target: RPCTarget(target), resolution: nil, configuration: configuration, eventLoop: loops.client.any(),
+      logger: .quiet)
   }
 
   private func call(_ channel: LoopChannel) -> ClientCall {

@@ -18,7 +18,8 @@ package struct ClientResponse<Message: Sendable>: Sendable {
   }
 }
 
-/// Calls a gRPC server over one connection per event loop. A call made on a loop uses that loop's connection.
+/// Calls the gRPC servers of a target, over one connection per event loop and address. A call made on a loop uses that
+/// loop's connections.
 package final class RPCClient: Service, Sendable {
   package struct Configuration: Sendable {
     /// Bytes of one response message.
@@ -27,33 +28,86 @@ package final class RPCClient: Service, Sendable {
     package var http2 = HTTP2Configuration()
     /// Request bytes a call may have queued before its writer suspends.
     package var maxOutboundBytes = 64 << 10
-    /// Calls that may wait, per connection, for the peer to allow another stream.
+    /// Calls that may wait, per event loop, for a connection or for a peer to allow another stream.
     package var maxQueuedCalls = 1024
+    /// For the connection, and again for the server's first words on it.
     package var connectTimeout: Duration = .seconds(5)
+    /// Between attempts to connect to one address, to resolve the target and to watch a server's health.
     package var backoff = Backoff()
 
+    /// Which of the target's addresses a call goes to.
+    package var balancing = Balancing.roundRobin
+    package var resolution = Resolution()
+    /// Asks each server how it is and calls only those that serve: the service to ask about, `""` for the server as a
+    /// whole. `nil` does not ask (gRFC A17).
+    package var healthService: String?
+    /// Takes servers out of rotation whose calls fail. `nil` never does.
+    package var outlierDetection: OutlierDetection? = OutlierDetection()
+    /// After so long without a call the connections are closed, until the next one.
+    package var idleTime: Duration = .seconds(30 * 60)
+    /// What calls get to finish when the client shuts down.
+    package var shutdownGrace: Duration = .seconds(5)
+
     package init() {}
+
+    package enum Balancing: Sendable, Hashable {
+      /// All calls to the first that can be connected to, in the order given or, shuffled, in one that differs from
+      /// client to client and from event loop to event loop.
+      case pickFirst(shuffled: Bool)
+      /// Calls to all in turn.
+      case roundRobin
+    }
+
+    /// When the names in a target are looked up: before the first call, when a connection is lost or cannot be made, and
+    /// once in an interval.
+    package struct Resolution: Sendable {
+      package var resolver = Resolver.system
+      /// Finds servers that were added while nothing fails.
+      package var interval: Duration = .seconds(60)
+      /// Never more often than this, whatever fails.
+      package var minimumInterval: Duration = .seconds(30)
+
+      package init() {}
+    }
   }
 
   /// One per event loop.
   private let channels: [LoopChannel]
+  private let resolution: Resolution?
+  private let shutdownGrace: TimeAmount
   private let next = Atomic(0)
 
-  package init(
+  package convenience init(
     target: RPCAddress, configuration: Configuration = Configuration(),
     eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
   ) {
+    self.init(
+      target: RPCTarget(target), configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger)
+  }
+
+  package init(
+    target: RPCTarget, configuration: Configuration = Configuration(),
+    eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
+  ) {
+    shutdownGrace = TimeAmount(configuration.shutdownGrace)
+    let resolution =
+      target.isResolved
+      ? nil
+      : Resolution(target, configuration: configuration, eventLoop: eventLoopGroup.next(), logger: logger)
+    self.resolution = resolution
     channels = eventLoopGroup.makeIterator().map {
-      LoopChannel(target: target, configuration: configuration, eventLoop: $0, logger: logger)
+      LoopChannel(
+        target: target, resolution: resolution, configuration: configuration, eventLoop: $0, logger: logger)
     }
   }
 
   /// Keeps the client usable until graceful shutdown, then lets its calls finish and closes its connections.
   package func run() async throws {
     try? await gracefulShutdown()
+    resolution?.stop()
     let closing = channels.map { channel in
-      channel.eventLoop.submit { channel.shutDown() }.flatMap { connections in
-        let cutOff = channel.eventLoop.scheduleTask(in: Self.shutdownGrace) {
+      channel.eventLoop.submit { channel.shutDown() }.flatMap { [shutdownGrace] connections in
+        let cutOff = channel.eventLoop.scheduleTask(in: shutdownGrace) {
           for connection in connections { connection.close(promise: nil) }
         }
         return EventLoopFuture.andAllComplete(connections.map(\.closeFuture), on: channel.eventLoop)
@@ -63,8 +117,6 @@ package final class RPCClient: Service, Sendable {
     // All loops at once, within one grace.
     for closed in closing { try? await closed.get() }
   }
-
-  private static let shutdownGrace = TimeAmount.seconds(5)
 
   /// A call under construction, on the loop the caller is on if it is one of ours, else on each in turn.
   func makeCall(path: String, metadata: Metadata, deadline: NIODeadline?) -> ClientCall {

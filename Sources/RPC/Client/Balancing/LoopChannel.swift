@@ -5,51 +5,70 @@ import NIOCore
 
 /// The client on one event loop: gives each call a subchannel, or has it wait until one takes it. Used on its loop
 /// only.
+///
+/// This file is the way of a call; `LoopChannel+balancing.swift` decides which subchannels there are and which of
+/// them are in rotation.
 final class LoopChannel: @unchecked Sendable {
   let eventLoop: any EventLoop
   let configuration: RPCClient.Configuration
   let logger: Logger
-  private let authority: [UInt8]
+  /// `nil` where there is nothing to look up.
+  let resolution: Resolution?
+  let authority: [UInt8]
 
-  // It and the channel hold each other until `shutDown`: a client that makes calls is one that is run.
-  private(set) var subchannels: [Subchannel] = []
-  /// Those that wait for a connection, or for the peer to allow another stream.
-  private var waiting = Deque<ClientAttempt>()
-  private var isShutDown = false
+  /// One per address. They and the channel hold each other until `shutDown`: a client that makes calls is one that is
+  /// run.
+  var subchannels: [Subchannel] = []
+  /// Those whose address is gone, until their calls have ended.
+  var leaving: [Subchannel] = []
+  var policy: any BalancingPolicy
+  var addresses: [RPCAddress]
+  var connectivity = Connectivity.idle
+  /// Why calls fail while in transient failure.
+  var failure = RPCError(.unavailable, "no connection yet")
+  /// The subchannels that take calls, and whose turn it was.
+  var rotation: [Subchannel] = []
+  private var turn = 0
+  /// Attempts that wait for a connection, or for the peer to allow another stream.
+  private(set) var waiting = Deque<ClientAttempt>()
+  private var isEmptyingQueue = false
+  /// Since the idle timer last looked.
+  var hasHadCalls = false
+  var isShutDown = false
+  var idleTimer: RepeatedTask?
+  var outlierTimer: RepeatedTask?
   private(set) lazy var deadlines = DeadlineTimer(on: eventLoop) { [unowned self] in self.expire($0) }
 
   init(
-    target: RPCAddress, configuration: RPCClient.Configuration, eventLoop: any EventLoop, logger: Logger
+    target: RPCTarget, resolution: Resolution?, configuration: RPCClient.Configuration,
+    eventLoop: any EventLoop, logger: Logger
   ) {
+    authority = Array(target.authority.utf8)
+    addresses = resolution == nil ? target.hosts : []
+    self.resolution = resolution
     self.configuration = configuration
     self.eventLoop = eventLoop
     self.logger = logger
-    authority =
-      switch target {
-      case .tcp: Array(target.description.utf8)
-      case .unix, .inProcess: Array("localhost".utf8)
+    policy =
+      switch configuration.balancing {
+      case .pickFirst: PickFirst()
+      case .roundRobin: RoundRobin()
       }
-    subchannels = [Subchannel(address: target, channel: self)]
   }
-
-  // MARK: Calls
 
   func submit(_ attempt: ClientAttempt) {
     if let deadline = attempt.deadline {
       guard deadline > .now() else { return attempt.failed(.deadlinePassed, sent: false) }
       deadlines.include(deadline)
     }
+    hasHadCalls = true
     if waiting.isEmpty, open(attempt) { return }
     guard !isShutDown else { return attempt.failed(.clientShutDown, sent: false) }
-    switch subchannels[0].state {
-    case .ready, .connecting:
-      wait(attempt)
-    case .idle:
-      wait(attempt)
-      subchannels[0].connect()
-    case .transientFailure(let error):
-      attempt.failed(error, sent: false)
+    if connectivity == .transientFailure, !attempt.waitForReady {
+      return attempt.failed(failure, sent: false)
     }
+    wait(attempt)
+    if connectivity == .idle { wake() }
   }
 
   private func wait(_ attempt: ClientAttempt) {
@@ -63,15 +82,47 @@ final class LoopChannel: @unchecked Sendable {
     waiting.append(attempt)
   }
 
+  /// Opens a stream for the attempt on the next subchannel that has room, if possible not one where the call has
+  /// failed before.
   private func open(_ attempt: ClientAttempt) -> Bool {
-    let subchannel = subchannels[0]
-    guard let connection = subchannel.connectionWithRoom else { return false }
-    guard let stream = connection.http2?.open(attempt.headers(authority: authority), delegate: attempt) else {
+    if !attempt.avoiding.isEmpty, open(attempt, avoiding: attempt.avoiding) { return true }
+    return open(attempt, avoiding: [])
+  }
+
+  private func open(_ attempt: ClientAttempt, avoiding: [ObjectIdentifier]) -> Bool {
+    // The rotation may change on the way.
+    var tries = rotation.count
+    while tries > 0, !rotation.isEmpty {
+      tries -= 1
+      turn = turn + 1 < rotation.count ? turn + 1 : 0
+      let subchannel = rotation[turn]
+      guard avoiding.isEmpty || !avoiding.contains(ObjectIdentifier(subchannel)),
+        let connection = subchannel.connectionWithRoom
+      else { continue }
+      if let stream = connection.http2?.open(attempt.headers(authority: authority), delegate: attempt) {
+        attempt.opened(stream, on: subchannel)
+        return true
+      }
       subchannel.usedUp(connection)
-      return false
     }
-    attempt.opened(stream, on: subchannel)
-    return true
+    return false
+  }
+
+  /// A subchannel may take another stream: one has closed, the peer allows more, or it came into rotation.
+  func roomMade() {
+    guard !waiting.isEmpty, !isEmptyingQueue else { return }
+    isEmptyingQueue = true
+    defer { isEmptyingQueue = false }
+    while let attempt = waiting.popFirst() {
+      guard attempt.isFinished || open(attempt) else { return waiting.prepend(attempt) }
+    }
+  }
+
+  /// Fails what waits; while there may be a connection again, not those that wait for one.
+  func failWaiting(with error: RPCError, isFinal: Bool = false) {
+    let attempts = waiting
+    waiting = isFinal ? [] : waiting.filter(\.waitForReady)
+    for attempt in attempts where isFinal || !attempt.waitForReady { attempt.failed(error, sent: false) }
   }
 
   /// Ends the calls that are due, waiting or under way, and returns the next deadline.
@@ -83,46 +134,12 @@ final class LoopChannel: @unchecked Sendable {
       if deadline <= now { due.append(attempt) } else { next = min(next ?? deadline, deadline) }
     }
     waiting.forEach(check)
-    for subchannel in subchannels {
+    for subchannel in subchannels + leaving {
       subchannel.forEachDelegate { ($0 as? ClientAttempt).map(check) }
     }
     for attempt in due { attempt.expire() }
     waiting.removeAll(where: \.isFinished)
     return next
-  }
-
-  // MARK: From the subchannels
-
-  /// A connection may take another stream: one has closed, or the peer allows more.
-  func roomMade() {
-    while let attempt = waiting.first {
-      guard attempt.isFinished || open(attempt) else { return }
-      waiting.removeFirst()
-    }
-  }
-
-  func changed(_ subchannel: Subchannel) {
-    switch subchannel.state {
-    case .ready:
-      roomMade()
-    case .transientFailure(let error):
-      let attempts = waiting
-      waiting.removeAll()
-      for attempt in attempts { attempt.failed(error, sent: false) }
-    case .idle:
-      subchannel.connect()
-    case .connecting:
-      break
-    }
-  }
-
-  /// Lets the calls under way finish and takes no others; returns the channels that are still to close.
-  func shutDown() -> [any Channel] {
-    isShutDown = true
-    let attempts = waiting
-    waiting.removeAll()
-    for attempt in attempts { attempt.failed(.clientShutDown, sent: false) }
-    return subchannels.flatMap { $0.shutDown() }
   }
 }
 

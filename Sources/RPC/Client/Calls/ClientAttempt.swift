@@ -21,6 +21,10 @@ final class ClientAttempt: HTTP2StreamDelegate {
 
   var isFinished: Bool { state.isFinished }
   var deadline: NIODeadline? { call.deadline }
+  /// Whether it waits when no server can be reached instead of failing.
+  var waitForReady: Bool { false }
+  /// Subchannels the call has failed on before.
+  var avoiding: [ObjectIdentifier] { [] }
 
   func headers(authority: [UInt8]) -> HeaderBlock {
     var block = HeaderBlock.requestStart
@@ -84,6 +88,7 @@ final class ClientAttempt: HTTP2StreamDelegate {
   /// Ends the attempt from this side, before or after it has a stream. The call is not told: it knows.
   func cancel(with error: RPCError) {
     guard case .finish = state.finish(error, reset: true) else { return }
+    subchannel?.record(error.code)
     stream?.reset(.cancel)
   }
 
@@ -112,10 +117,13 @@ final class ClientAttempt: HTTP2StreamDelegate {
 
   func closed(_ code: HTTP2ErrorCode) {
     let reason = stream?.connection?.closeReason
+    let subchannel = subchannel
     stream = nil
+    // What a lost connection or a refused stream tells of the server, its subchannel knows already: only what it
+    // answers is counted, and what it does not.
+    self.subchannel = nil
     perform(state.closed(code, reason: reason))
     subchannel?.streamClosed()
-    subchannel = nil
   }
 
   private func perform(_ action: ClientAttemptState.Action) {
@@ -124,6 +132,7 @@ final class ClientAttempt: HTTP2StreamDelegate {
     case .headers: call.headersReceived()
     case .wakeReader: call.messagesReceived()
     case .finish(let reset):
+      subchannel?.record(state.error?.code ?? .ok)
       if reset {
         stream?.reset(.cancel)
       } else if !call.isWritingFinished {

@@ -1,0 +1,156 @@
+import Logging
+import NIOCore
+
+/// Keeps the addresses of a client's target up to date: asks when a channel is first used, when connections fail, and
+/// once in a while, never more often than its configuration says. Lives on one event loop.
+final class Resolution: @unchecked Sendable {
+  private let target: RPCTarget
+  private let configuration: RPCClient.Configuration.Resolution
+  private let eventLoop: any EventLoop
+  private let logger: Logger
+
+  /// Those that want to know.
+  private var channels: [LoopChannel] = []
+  private var latest: Result<[RPCAddress], RPCError>?
+  private var schedule: ResolutionSchedule
+  private var timer: Scheduled<Void>?
+
+  init(
+    _ target: RPCTarget, configuration: RPCClient.Configuration, eventLoop: any EventLoop, logger: Logger
+  ) {
+    self.target = target
+    self.configuration = configuration.resolution
+    self.eventLoop = eventLoop
+    self.logger = logger
+    schedule = ResolutionSchedule(configuration.resolution, backoff: configuration.backoff)
+  }
+
+  /// The addresses the channel knows may be out of date, or it knows none. From any loop.
+  func request(for channel: LoopChannel) {
+    eventLoop.execute {
+      if !self.channels.contains(where: { $0 === channel }) {
+        self.channels.append(channel)
+        if let latest = self.latest { Self.deliver(latest, to: channel) }
+      }
+      self.perform(self.schedule.request(at: .now()))
+    }
+  }
+
+  func stop() {
+    eventLoop.execute {
+      self.schedule.stop()
+      self.timer?.cancel()
+      self.channels.removeAll()
+    }
+  }
+
+  private static func deliver(_ result: Result<[RPCAddress], RPCError>, to channel: LoopChannel) {
+    channel.eventLoop.execute { channel.resolved(result) }
+  }
+
+  private func perform(_ step: ResolutionSchedule.Step) {
+    switch step {
+    case .none: break
+    case .resolve: resolve()
+    case .wait(let until):
+      timer?.cancel()
+      timer = eventLoop.assumeIsolated().scheduleTask(deadline: until) {
+        self.perform(self.schedule.timerFired(at: .now()))
+      }
+    }
+  }
+
+  private func resolve() {
+    let lookups = target.hosts.map { host in
+      switch host {
+      case .tcp(let name, let port) where IPLiteral(name) == nil:
+        configuration.resolver.addresses(name, port, eventLoop)
+      case .tcp, .unix, .inProcess:
+        eventLoop.makeSucceededFuture([host])
+      }
+    }
+    // Names that could be resolved count although others could not.
+    EventLoopFuture.whenAllComplete(lookups, on: eventLoop).assumeIsolated().whenSuccess { results in
+      let addresses = results.flatMap { (try? $0.get()) ?? [] }
+      let result = addresses.isEmpty ? .failure(self.failure(results)) : Result.success(addresses)
+      self.latest = result
+      for channel in self.channels { Self.deliver(result, to: channel) }
+      self.perform(
+        self.schedule.ended(at: .now(), isSuccess: !addresses.isEmpty, random: .random(in: -1...1)))
+    }
+  }
+
+  private func failure(_ results: [Result<[RPCAddress], any Error>]) -> RPCError {
+    var problem = "cannot resolve \(target): no addresses"
+    for case .failure(let error) in results { problem = "\(error)" }
+    if schedule.failures == 0 { logger.warning("\(problem)") }
+    return RPCError(.unavailable, problem)
+  }
+}
+
+/// When names are looked up.
+struct ResolutionSchedule {
+  enum Step: Equatable {
+    case none
+    case resolve
+    /// Comes back with `timerFired`, unless another wait replaces this one.
+    case wait(until: NIODeadline)
+  }
+
+  private enum State {
+    case idle
+    case resolving
+    case waiting(until: NIODeadline)
+    case stopped
+  }
+
+  private let configuration: RPCClient.Configuration.Resolution
+  private let backoff: Backoff
+  private var state = State.idle
+  private var lastEnd: NIODeadline?
+  private(set) var failures = 0
+
+  init(_ configuration: RPCClient.Configuration.Resolution, backoff: Backoff) {
+    self.configuration = configuration
+    self.backoff = backoff
+  }
+
+  mutating func request(at now: NIODeadline) -> Step {
+    switch state {
+    case .resolving, .stopped:
+      return .none
+    case .idle:
+      break
+    case .waiting(let until):
+      // After a failure the backoff decides; after a success the next look may come sooner than planned.
+      let earliest = failures > 0 ? until : (lastEnd ?? now) + TimeAmount(configuration.minimumInterval)
+      if earliest > now {
+        guard earliest < until else { return .none }
+        state = .waiting(until: earliest)
+        return .wait(until: earliest)
+      }
+    }
+    state = .resolving
+    return .resolve
+  }
+
+  mutating func timerFired(at now: NIODeadline) -> Step {
+    guard case .waiting(let until) = state, until <= now else { return .none }
+    state = .resolving
+    return .resolve
+  }
+
+  mutating func ended(at now: NIODeadline, isSuccess: Bool, random: Double) -> Step {
+    guard case .resolving = state else { return .none }
+    lastEnd = now
+    failures = isSuccess ? 0 : failures + 1
+    let pause =
+      isSuccess
+      ? max(configuration.interval, configuration.minimumInterval)
+      : backoff.pause(failures: failures, random: random)
+    state = .waiting(until: now + TimeAmount(pause))
+    return .wait(until: now + TimeAmount(pause))
+  }
+
+  mutating func stop() { state = .stopped }
+}
