@@ -103,17 +103,23 @@ import Testing
 }
 
 @Suite("A call on the server") struct ServerCallStateTests {
-  static let methods = MethodTable([
-    ServiceDefinition(
-      name: "s", methods: [.unary("Unary") { message, _ in message }, .streaming("Stream") { _, _, _ in }])
-  ])
+  static let methods = {
+    var configuration = RPCServer.Configuration(address: .inProcess(InProcessListener()))
+    configuration.maxMessageBytes = 100
+    return MethodTable(
+      [
+        ServiceDefinition(
+          name: "s",
+          methods: [.unary("Unary") { message, _ in message }, .streaming("Stream") { _, _, _ in }])
+      ], configuration: configuration)
+  }()
 
   static let good = [
     ":method": "POST", ":path": "/s/Unary", "content-type": "application/grpc", "te": "trailers",
   ]
 
   private func call(_ headers: [String: String]) -> (ServerCallState, ServerCallState.Action) {
-    var state = ServerCallState(maxHeaderListBytes: 1000, maxMessageBytes: 100)
+    var state = ServerCallState(maxHeaderListBytes: 1000)
     for (name, value) in headers {
       Array(name.utf8).withUnsafeBytes { name in
         Array(value.utf8).withUnsafeBytes { state.received(name: name, value: $0, methods: Self.methods) }

@@ -128,7 +128,8 @@ import Testing
   @Test("each method is found by its path, and nothing else is", arguments: [0, 1, 7, 8, 100])
   func methodTable(count: Int) {
     let methods = (0..<count).map { MethodDefinition.unary("Method\($0)") { message, _ in message } }
-    let table = MethodTable([ServiceDefinition(name: "a.B", methods: methods)])
+    let table = MethodTable(
+      [ServiceDefinition(name: "a.B", methods: methods)], configuration: .init(address: .inProcess(.init())))
     func find(_ path: String) -> String? { Array(path.utf8).withUnsafeBytes { table.find($0)?.path } }
     for index in 0..<count { #expect(find("/a.B/Method\(index)") == "/a.B/Method\(index)") }
     for path in ["", "/", "/a.B/Method", "/a.B/Method\(count)", "/a.B/Method0/"] {

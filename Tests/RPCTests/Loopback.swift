@@ -70,14 +70,14 @@ struct RunningServer: Sendable {
 
   static func start(
     _ methods: [MethodDefinition], configure: (inout RPCServer.Configuration) -> Void = { _ in },
-    admit: @escaping RPCServer.Admission = { _, _ in }
+    admit: @escaping RPCServer.Admission = { _, _ in }, interceptors: [ServerInterceptor] = []
   ) async throws -> RunningServer {
     var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
     configuration.shutdownGrace = .seconds(2)
     configure(&configuration)
     let server = RPCServer(
       services: [ServiceDefinition(name: "test.Service", methods: methods)], configuration: configuration,
-      eventLoopGroup: loops.server, admit: admit, logger: .quiet)
+      eventLoopGroup: loops.server, admit: admit, interceptors: interceptors, logger: .quiet)
     let group = ServiceGroup(services: [server], logger: .quiet)
     let running = Task { try await group.run() }
     let bound = try await server.boundAddress

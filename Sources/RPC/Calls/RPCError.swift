@@ -23,10 +23,3 @@ package struct RPCError: Error, Hashable, Sendable {
     self.retryAfter = retryAfter
   }
 }
-
-/// The status codes of gRPC, with their wire numbers.
-package enum StatusCode: Int, Sendable, Hashable, CaseIterable {
-  case ok = 0, cancelled, unknown, invalidArgument, deadlineExceeded, notFound, alreadyExists
-  case permissionDenied, resourceExhausted, failedPrecondition, aborted, outOfRange
-  case unimplemented, `internal`, unavailable, dataLoss, unauthenticated
-}

@@ -13,7 +13,10 @@ package struct MethodDefinition: Sendable {
   /// Simple name, e.g. `CreateStore`.
   package let name: String
   package let access: Access
-  package let handler: Handler
+  package var handler: Handler
+  /// For calls that last until somebody ends them, like watches: when the server begins to shut down it ends them
+  /// itself, as UNAVAILABLE, instead of waiting for them.
+  package var endsAtShutdown = false
 
   package enum Handler: Sendable {
     /// One message in, one message out: the fast path.

@@ -4,16 +4,18 @@
   import Darwin
 #endif
 
-/// A method with its full path and its counters.
+/// A method with its full path, its limits and its place among the counters.
 final class ServedMethod: Sendable {
   let path: String
   let definition: MethodDefinition
-  let metrics: MethodMetrics
+  let limits: CallLimits
+  let index: Int
 
-  init(path: String, definition: MethodDefinition) {
+  init(path: String, definition: MethodDefinition, limits: CallLimits, index: Int) {
     self.path = path
     self.definition = definition
-    metrics = MethodMetrics(path: path)
+    self.limits = limits
+    self.index = index
   }
 }
 
@@ -26,12 +28,24 @@ struct MethodTable: Sendable {
     let method: ServedMethod
   }
 
+  /// By `ServedMethod.index`.
+  let methods: [ServedMethod]
   private var slots: [Slot?]
   private let mask: Int
 
-  init(_ services: [ServiceDefinition]) {
-    let methods = services.flatMap { service in
-      service.methods.map { ServedMethod(path: "/\(service.name)/\($0.name)", definition: $0) }
+  init(
+    _ services: [ServiceDefinition], configuration: RPCServer.Configuration,
+    interceptors: [ServerInterceptor] = []
+  ) {
+    let named = services.flatMap { service in
+      service.methods.map { (name: "\(service.name)/\($0.name)", definition: $0) }
+    }
+    let unknown = Set(configuration.methods.keys).subtracting(named.map(\.name))
+    precondition(unknown.isEmpty, "limits are set for methods that are not there: \(unknown.sorted())")
+    methods = named.enumerated().map { index, method in
+      ServedMethod(
+        path: "/\(method.name)", definition: method.definition.intercepted(by: interceptors),
+        limits: CallLimits(configuration.methods[method.name], of: configuration), index: index)
     }
     var capacity = 4
     while capacity < methods.count * 2 { capacity *= 2 }

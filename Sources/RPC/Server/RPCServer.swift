@@ -19,10 +19,21 @@ package final class RPCServer: Service, Sendable {
     /// The limits and timers of each connection: streams, windows, header lists, floods, keepalive, age.
     package var http2 = HTTP2Configuration()
     /// Handlers a connection may have running at once. A reset frees its stream at once but not its handler,
-    /// so this is what bounds the work one peer can start.
+    /// so this is what bounds the work one peer can start. A call over it is RESOURCE_EXHAUSTED.
     package var maxRunningHandlers = 512
-    /// Bytes of one request message.
+    /// Handlers the server may have running at once. A call over it is UNAVAILABLE: another instance may have
+    /// room. Event loops may keep up to a quarter of them to themselves, so it can be met a little earlier.
+    package var maxRunningHandlersPerServer = 16 << 10
+    /// Bytes of one request message, after it has been inflated. A longer one is RESOURCE_EXHAUSTED.
     package var maxMessageBytes = 4 << 20
+    /// Bytes of one response message, before it is deflated. A longer one is RESOURCE_EXHAUSTED in its place.
+    package var maxResponseBytes = 64 << 20
+    /// How long a call may take whose caller sets no deadline; nil: as long as it likes.
+    package var defaultDeadline: Duration?
+    /// How long a call may take whatever its caller says; nil: as long as its caller likes.
+    package var maxDeadline: Duration?
+    /// What is different for some methods, by full name: `mainstreet.store.v1.StoreService/ImportPolls`.
+    package var methods: [String: MethodLimits] = [:]
     /// Request bytes a connection may make us hold for handlers that have not taken them, beyond 16 KiB for each
     /// call. Flow control alone cannot bound them: a message longer than the window completes only if its bytes are
     /// returned before. A call whose bytes come to more ends as RESOURCE_EXHAUSTED.
@@ -30,8 +41,10 @@ package final class RPCServer: Service, Sendable {
     /// Response bytes a call may have queued before its writer suspends.
     package var maxOutboundBytes = 64 << 10
     package var maxConnections = 4096
-    /// How long running calls have to finish once shutdown began.
+    /// How long running calls have to finish once shutdown began. What is left then ends as UNAVAILABLE.
     package var shutdownGrace: Duration = .seconds(20)
+    /// How long a peer has to read how its calls ended at the end of the grace.
+    static let lastWords: Duration = .seconds(1)
 
     package init(address: RPCAddress) { self.address = address }
   }
@@ -47,10 +60,11 @@ package final class RPCServer: Service, Sendable {
   package init(
     services: [ServiceDefinition], configuration: Configuration,
     eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
-    admit: @escaping Admission, logger: Logger
+    admit: @escaping Admission, interceptors: [ServerInterceptor] = [], logger: Logger
   ) {
     core = ServerCore(
-      methods: MethodTable(services), configuration: configuration, admit: admit, logger: logger)
+      methods: MethodTable(services, configuration: configuration, interceptors: interceptors),
+      configuration: configuration, eventLoopGroup: eventLoopGroup, admit: admit, logger: logger)
     self.eventLoopGroup = eventLoopGroup
     bound = eventLoopGroup.any().makePromise()
   }
@@ -137,17 +151,22 @@ package final class RPCServer: Service, Sendable {
     guard isOpen else { throw IOError(errnoCode: EADDRINUSE, reason: "listen") }
   }
 
-  /// Lets the calls that run, and those under way to us, finish; what is left after the grace period is cut off.
+  /// Lets the calls that run, and those under way to us, finish; what is left after the grace period is ended, and
+  /// a connection that does not take even that is closed.
   private func drain() async {
     let connections = core.beginDraining()
     for connection in connections { connection.eventLoop.execute { connection.drain() } }
     let loop = eventLoopGroup.any()
-    let grace = TimeAmount(core.configuration.shutdownGrace)
-    let cutOff = loop.scheduleTask(in: grace) {
+    let grace = core.configuration.shutdownGrace
+    let cutOff = loop.scheduleTask(in: TimeAmount(grace)) {
+      for connection in connections { connection.eventLoop.execute { connection.cutOff() } }
+    }
+    let close = loop.scheduleTask(in: TimeAmount(grace + Configuration.lastWords)) {
       for connection in connections { connection.channel.close(promise: nil) }
     }
     try? await EventLoopFuture.andAllComplete(connections.map(\.channel.closeFuture), on: loop).get()
     cutOff.cancel()
+    close.cancel()
   }
 }
 

@@ -12,6 +12,8 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   private var context: CallContext?
   private var task: Task<Void, Never>?
   private var began = NIODeadline.distantPast
+  /// What the loop has counted of the method.
+  private var counters: MethodCounters?
   /// What the connection has counted of `ServerCallState.bufferedBytes`.
   private var countedBytes = 0
   var reader = Waiters<ByteBuffer?>()
@@ -20,14 +22,12 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   var eventLoop: any EventLoop { connection.eventLoop }
   /// When the call is to be ended, unless it has ended by then.
   var pendingDeadline: NIODeadline? { state.isFinished ? nil : context?.deadline }
+  var endsAtShutdown: Bool { state.head.method?.definition.endsAtShutdown ?? false }
 
   init(_ connection: ServerConnection, _ stream: HTTP2Stream) {
     self.connection = connection
     self.stream = stream
-    let configuration = connection.server.configuration
-    state = ServerCallState(
-      maxHeaderListBytes: configuration.http2.maxHeaderListBytes,
-      maxMessageBytes: configuration.maxMessageBytes)
+    state = ServerCallState(maxHeaderListBytes: connection.server.configuration.http2.maxHeaderListBytes)
   }
 
   // MARK: From the stream
@@ -38,16 +38,18 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
 
   func headersEnded(trailing: Bool) {
     guard !trailing else { return }
-    perform(state.headersEnded())
-    guard let method = state.head.method, !state.isFinished else { return }
     // The clock of the deadline starts with the headers, however long the message takes to arrive.
     began = .now()
-    let deadline = state.head.timeout.map { began + $0 }
+    counters = connection.loop.counters(of: state.head.method)
+    counters?.began()
+    perform(state.headersEnded())
+    guard let method = state.head.method, !state.isFinished else { return }
+    let deadline = method.limits.timeout(asked: state.head.timeout).map { began + $0 }
     context = CallContext(
       method: method.path, metadata: state.head.metadata, deadline: deadline, eventLoop: eventLoop,
       peer: connection.peer)
     if let deadline { connection.deadlines.include(deadline) }
-    method.metrics.began()
+    guard !connection.isDraining || !endsAtShutdown else { return shutDown() }
     admit(method)
   }
 
@@ -100,6 +102,8 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     case .refuse(.http(let status)):
       guard state.finish() else { return }
       stream.respond(.refusal(httpStatus: status), endStream: true)
+      // What a gRPC client makes of it.
+      release(.unknown)
     }
   }
 
@@ -108,13 +112,16 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   /// Called once, outside of nghttp2.
   func start() {
     guard !state.isFinished, let context, let method = state.head.method?.definition else { return }
-    guard connection.beginHandler() else {
-      return end(with: RPCError(.resourceExhausted, "too many calls are running on this connection"))
+    do {
+      try connection.beginHandler()
+    } catch {
+      return end(with: error)
     }
     // One task and one closure for each call: this is the path every request takes.
     switch method.handler {
     case .unary(let handler):
-      guard case .message(let message) = state.next() else { return }
+      guard case .message(let message) = state.next() else { return connection.endHandler() }
+      counters?.received(bytes: message.readableBytes)
       countBuffered()
       stream.consume(state.takeReturnable())
       task = Task.immediate(executorPreference: connection.executor) { [self] in
@@ -147,6 +154,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   func takeMessage() throws -> NextMessage {
     if state.isFinished { throw RPCError(.cancelled, "the call has ended") }
     let next = state.next()
+    if case .message(let message) = next { counters?.received(bytes: message.readableBytes) }
     countBuffered()
     stream.consume(state.takeReturnable())
     return next
@@ -154,13 +162,23 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
 
   func queueMessage(_ message: ByteBuffer) throws -> Bool {
     if state.isFinished { throw RPCError(.cancelled, "the call has ended") }
+    try checkSize(message)
     send(message)
     return stream.queuedBytes < connection.server.configuration.maxOutboundBytes
   }
 
   // MARK: The response
 
+  private func checkSize(_ message: ByteBuffer) throws(RPCError) {
+    let limit = state.head.method?.limits.maxResponseBytes ?? .max
+    guard message.readableBytes <= limit else {
+      throw RPCError(
+        .resourceExhausted, "a response of \(message.readableBytes) bytes is over the limit of \(limit)")
+    }
+  }
+
   private func send(_ message: ByteBuffer) {
+    counters?.sent(bytes: message.readableBytes)
     if state.sendHeaders() {
       stream.respond(.responseHeaders(context?.initialMetadata ?? [:]), endStream: false)
     }
@@ -169,6 +187,11 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
 
   private func answer(_ message: ByteBuffer) {
     guard !state.isFinished else { return }
+    do {
+      try checkSize(message)
+    } catch {
+      return end(with: error)
+    }
     send(message)
     end(with: nil)
   }
@@ -203,6 +226,11 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     abandon(.deadlineExceeded)
   }
 
+  /// The server cannot wait for the call. What has been queued goes out before the status, if its peer reads it.
+  func shutDown() {
+    end(with: .shuttingDown)
+  }
+
   private func abandon(_ code: StatusCode) {
     guard state.finish() else { return }
     release(code)
@@ -210,7 +238,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
 
   /// The call is over; its handler is told, if it has not ended by itself.
   private func release(_ code: StatusCode) {
-    if context != nil { state.head.method?.metrics.ended(code, after: .now() - began) }
+    counters?.ended(code, after: Int((NIODeadline.now() - began).nanoseconds))
     countBuffered()
     task?.cancel()
     task = nil

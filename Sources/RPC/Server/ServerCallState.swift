@@ -27,9 +27,10 @@ struct ServerCallState {
   private var isInboundEnded = false
   private(set) var hasSentHeaders = false
 
-  init(maxHeaderListBytes: Int, maxMessageBytes: Int) {
+  init(maxHeaderListBytes: Int) {
     head = RequestHead(maxBytes: maxHeaderListBytes)
-    messages = InboundMessages(maxMessageBytes: maxMessageBytes)
+    // Until the method is known, and with it how much it takes.
+    messages = InboundMessages(maxMessageBytes: 0)
   }
 
   var isFinished: Bool { phase == .finished }
@@ -45,6 +46,9 @@ struct ServerCallState {
   mutating func headersEnded() -> Action {
     guard phase == .head else { return .none }
     if let refusal = head.refusal { return .refuse(refusal) }
+    if let limits = head.method?.limits {
+      messages = InboundMessages(maxMessageBytes: limits.maxRequestBytes)
+    }
     if case .unary = head.method?.definition.handler {
       phase = .message
       return .none

@@ -8,6 +8,7 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   let peer: SocketAddress?
   let executor: EventLoopTaskExecutor
   let channel: any Channel
+  let loop: ServerLoop
 
   // On the loop only:
   /// Holds this connection too, until `release`. Not `weak`: an object that ever had a weak reference is counted
@@ -17,13 +18,15 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   var ready: [ServerCall] = []
   private var starting: [ServerCall] = []
   private var runningHandlers = 0
+  private(set) var isDraining = false
   /// Request bytes all calls hold, apart from those their handlers have taken.
   private var bufferedBytes = 0
   private(set) lazy var deadlines = DeadlineTimer(on: eventLoop) { [unowned self] in self.expire($0) }
 
-  init(_ server: ServerCore, _ channel: any Channel) {
+  init(_ server: ServerCore, _ channel: any Channel, _ loop: ServerLoop) {
     self.server = server
     self.channel = channel
+    self.loop = loop
     eventLoop = channel.eventLoop
     peer = channel.remoteAddress
     executor = .current(on: channel.eventLoop)
@@ -42,17 +45,34 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   }
 
   func drain() {
+    isDraining = true
     http2?.drain()
+    endCalls(where: \.endsAtShutdown)
   }
 
-  func beginHandler() -> Bool {
-    guard runningHandlers < server.configuration.maxRunningHandlers else { return false }
+  /// The grace is over: every call that is left ends, and with the last of them the connection.
+  func cutOff() {
+    endCalls { _ in true }
+  }
+
+  private func endCalls(where condition: (ServerCall) -> Bool) {
+    var ending: [ServerCall] = []
+    http2?.forEachDelegate { delegate in
+      if let call = delegate as? ServerCall, condition(call) { ending.append(call) }
+    }
+    for call in ending { call.shutDown() }
+  }
+
+  /// Throws when as many handlers run as may.
+  func beginHandler() throws(RPCError) {
+    guard runningHandlers < server.configuration.maxRunningHandlers else { throw .connectionIsBusy }
+    guard loop.allowance.take() else { throw .serverIsBusy }
     runningHandlers += 1
-    return true
   }
 
   func endHandler() {
     runningHandlers -= 1
+    loop.allowance.give()
   }
 
   /// Counts what a call holds more, or less, than before; false when that is too much for one connection.
@@ -94,4 +114,11 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
     deadlines.cancel()
     server.removed(self)
   }
+}
+
+extension RPCError {
+  static let connectionIsBusy = RPCError(
+    .resourceExhausted, "too many calls are running on this connection")
+  static let serverIsBusy = RPCError(.unavailable, "the server runs as many calls as it may")
+  static let shuttingDown = RPCError(.unavailable, "the server is shutting down")
 }

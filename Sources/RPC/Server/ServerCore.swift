@@ -8,18 +8,27 @@ final class ServerCore: Sendable {
   let configuration: RPCServer.Configuration
   let admit: RPCServer.Admission
   let logger: Logger
+  private let loops: [ObjectIdentifier: ServerLoop]
 
   private struct State {
     var connections: [ObjectIdentifier: ServerConnection] = [:]
     var isDraining = false
+    /// Said once, not at every connection that is turned away.
+    var hasWarned = false
+    var accepted = 0
+    var refused = 0
   }
 
   private let state = Mutex(State())
 
   init(
-    methods: MethodTable, configuration: RPCServer.Configuration, admit: @escaping RPCServer.Admission,
-    logger: Logger
+    methods: MethodTable, configuration: RPCServer.Configuration, eventLoopGroup: any EventLoopGroup,
+    admit: @escaping RPCServer.Admission, logger: Logger
   ) {
+    let eventLoops = Array(eventLoopGroup.makeIterator())
+    let handlers = HandlerPool(limit: configuration.maxRunningHandlersPerServer, loops: eventLoops.count)
+    let loops = eventLoops.map { ServerLoop($0, methods: methods.methods.count, handlers: handlers) }
+    self.loops = Dictionary(uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
     self.methods = methods
     self.configuration = configuration
     self.admit = admit
@@ -28,14 +37,25 @@ final class ServerCore: Sendable {
 
   /// Takes a connection that was just accepted, or closes it. On its loop.
   func accepted(_ channel: any Channel) throws {
-    let connection = ServerConnection(self, channel)
-    let isWelcome = state.withLock { state in
-      guard !state.isDraining, state.connections.count < configuration.maxConnections else { return false }
+    guard let loop = loops[ObjectIdentifier(channel.eventLoop)] else {
+      preconditionFailure("a channel is not on a loop of its server's group")
+    }
+    let connection = ServerConnection(self, channel, loop)
+    let (isWelcome, isNews) = state.withLock { state in
+      guard !state.isDraining, state.connections.count < configuration.maxConnections else {
+        defer { state.hasWarned = true }
+        state.refused += 1
+        return (false, !state.isDraining && !state.hasWarned)
+      }
+      state.accepted += 1
+      state.hasWarned = false
       state.connections[ObjectIdentifier(connection)] = connection
-      return true
+      return (true, false)
     }
     guard isWelcome else {
-      logger.warning("connection refused", metadata: ["limit": "\(configuration.maxConnections)"])
+      if isNews {
+        logger.warning("connections are refused", metadata: ["limit": "\(configuration.maxConnections)"])
+      }
       channel.close(promise: nil)
       return
     }

@@ -8,4 +8,15 @@ package struct ServiceDefinition: Sendable {
     self.name = name
     self.methods = methods
   }
+
+  /// The same service, whose calls are not waited for at shutdown: see `MethodDefinition.endsAtShutdown`.
+  package func endingAtShutdown() -> ServiceDefinition {
+    ServiceDefinition(
+      name: name,
+      methods: methods.map { method in
+        var method = method
+        method.endsAtShutdown = true
+        return method
+      })
+  }
 }
