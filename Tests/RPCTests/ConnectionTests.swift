@@ -76,7 +76,7 @@ import Testing
       await started.wait()
       await server.stop()
       await cancelled.wait()
-      #expect(await error?.code == .unavailable)
+      #expect(await error == .shuttingDown)
     }
   }
 
