@@ -153,8 +153,9 @@ final class Subchannel: @unchecked Sendable {
   func retired(_ connection: ClientConnection) {
     guard case .ready(let current) = state, current === connection, !isShutDown else { return }
     stopWatch()
-    // A server that accepts and soon lets go must not be connected to in a tight loop.
-    if connection.age < configuration.backoff.initial {
+    // A server that accepts and soon lets go must not be connected to in a tight loop. Where there were calls, it is
+    // they that set the pace, and one that restarts just then must fail none of those that follow.
+    if !connection.hasCarriedCalls, connection.age < configuration.backoff.initial {
       backOff(RPCError(.unavailable, "\(address) closed the connection"))
     } else {
       wasLostInUse = (connection.http2?.streamCount ?? 0) > 0

@@ -100,6 +100,7 @@ final class LoopChannel: @unchecked Sendable {
         let connection = subchannel.connectionWithRoom
       else { continue }
       if let stream = connection.http2?.open(attempt.headers(authority: authority), delegate: attempt) {
+        connection.hasCarriedCalls = true
         attempt.opened(stream, on: subchannel)
         return true
       }
