@@ -36,6 +36,8 @@ let package = Package(
     .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
+    .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: house),
+
     // The contract.
     .target(name: "Schema", swiftSettings: house),
     .target(name: "CMainstreetProto", dependencies: ["CProtobufC"]),
@@ -60,7 +62,7 @@ let package = Package(
     .target(
       name: "RPC",
       dependencies: [
-        "HTTP2",
+        "Gzip", "HTTP2",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "DequeModule", package: "swift-collections"),
@@ -107,7 +109,7 @@ let package = Package(
     .executableTarget(
       name: "StoreSvc",
       dependencies: [
-        "CZlib", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit",
+        "Gzip", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
@@ -164,6 +166,7 @@ let package = Package(
       path: "Tests/Conformance/TestPeer",
       swiftSettings: house),
 
+    .testTarget(name: "GzipTests", dependencies: ["Gzip"], swiftSettings: house),
     .testTarget(name: "SchemaTests", dependencies: ["Schema"], swiftSettings: house),
     .testTarget(
       name: "HTTP2Tests",
@@ -213,7 +216,7 @@ let package = Package(
     .testTarget(
       name: "StoreSvcTests",
       dependencies: [
-        "StoreSvc", "MainstreetAPI", "Postgres", "RPC", "ServiceKit",
+        "Gzip", "StoreSvc", "MainstreetAPI", "Postgres", "RPC", "ServiceKit",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),

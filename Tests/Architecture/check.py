@@ -10,12 +10,13 @@ SERVICES = {"IdentitySvc", "StoreSvc", "AnalyticsSvc", "BookingSvc", "NotifySvc"
 # The modules of our own that each may import.
 ARROWS = {
     "Schema": set(),
+    "Gzip": {"CZlib"},
     "HTTP2": {"CNghttp2"},
-    "RPC": {"HTTP2"},
+    "RPC": {"Gzip", "HTTP2"},
     "MainstreetAPI": {"CMainstreetProto", "CProtobufC", "RPC", "Schema"},
     "Postgres": {"CLibpq"},
     "ServiceKit": {"MainstreetAPI", "Postgres", "RPC"},
-    "StoreSvc": {"CZlib", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit"},
+    "StoreSvc": {"Gzip", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit"},
     "Edge": {"MainstreetAPI", "RPC", "Schema", "ServiceKit"},
 }
 IMPORT = re.compile(r"^\s*(?:@\w+ +)*(?:(?:public|package|internal|private|fileprivate) +)?import +(?:\w+ +)?(\w+)", re.M)

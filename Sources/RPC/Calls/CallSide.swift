@@ -11,7 +11,11 @@ protocol CallSide: MessageSource, MessageSink {
   /// Throws the error the call ended with.
   func takeMessage() throws -> NextMessage
   /// Queues the message; false when so much is queued that the writer should wait.
-  func queueMessage(_ message: ByteBuffer) throws -> Bool
+  func queueMessage(_ message: WireMessage) throws -> Bool
+
+  // On any thread:
+  /// Compresses the message, if `compressed` and the call compresses.
+  func prepare(_ message: ByteBuffer, compressed: Bool) throws -> WireMessage
 }
 
 extension CallSide {
@@ -59,7 +63,8 @@ extension CallSide {
     }
   }
 
-  func writeMessage(_ message: ByteBuffer) async throws {
+  func writeMessage(_ message: ByteBuffer, compressed: Bool) async throws {
+    let message = try prepare(message, compressed: compressed)
     if eventLoop.inEventLoop, try queueMessage(message) { return }
     let isQueued = eventLoop.inEventLoop
     let wait = Wait()
@@ -73,7 +78,7 @@ extension CallSide {
   }
 
   private func awaitRoom(
-    _ message: ByteBuffer?, _ continuation: UnsafeContinuation<Void, any Error>, _ wait: Wait
+    _ message: WireMessage?, _ continuation: UnsafeContinuation<Void, any Error>, _ wait: Wait
   ) {
     do {
       // An empty message would be sent as one, so only a new one is queued here.

@@ -3,7 +3,7 @@ import NIOCore
 /// Where the messages of a stream go: a call, seen from the server or from the client.
 protocol MessageSink: AnyObject, Sendable {
   /// Queues a message and returns when the call's outbound buffer is below its bound again.
-  func writeMessage(_ message: ByteBuffer) async throws
+  func writeMessage(_ message: ByteBuffer, compressed: Bool) async throws
 }
 
 /// Sends messages on a call.
@@ -18,8 +18,11 @@ package struct MessageWriter<Element: Sendable>: Sendable {
 
   /// Sends one message. Suspends while the peer does not read: at most the configured outbound bound plus one
   /// message is ever buffered. Throws when the call has ended.
-  package func write(_ element: Element) async throws {
-    try await sink.writeMessage(encode(element))
+  ///
+  /// - Parameter compressed: on a call that compresses, `false` sends this one as it is: it will not get shorter, or
+  ///   holds a secret beside what an attacker chose, whose length would then tell.
+  package func write(_ element: Element, compressed: Bool = true) async throws {
+    try await sink.writeMessage(encode(element), compressed: compressed)
   }
 }
 

@@ -10,11 +10,17 @@ package struct ClientResponse<Message: Sendable>: Sendable {
   package var message: Message
   package var initialMetadata: Metadata
   package var trailingMetadata: Metadata
+  /// Whether the message came compressed.
+  package var isCompressed: Bool
 
-  package init(message: Message, initialMetadata: Metadata = [:], trailingMetadata: Metadata = [:]) {
+  package init(
+    message: Message, initialMetadata: Metadata = [:], trailingMetadata: Metadata = [:],
+    isCompressed: Bool = false
+  ) {
     self.message = message
     self.initialMetadata = initialMetadata
     self.trailingMetadata = trailingMetadata
+    self.isCompressed = isCompressed
   }
 }
 
@@ -30,6 +36,8 @@ package final class RPCClient: Service, Sendable {
     package var maxOutboundBytes = 64 << 10
     /// Calls that may wait, per event loop, for a connection or for a peer to allow another stream.
     package var maxQueuedCalls = 1024
+    /// How requests travel, unless a call says otherwise. Responses are taken either way.
+    package var compression = MessageEncoding.identity
     /// For the connection, and again for the server's first words on it.
     package var connectTimeout: Duration = .seconds(5)
     /// Between attempts to connect to one address, to resolve the target and to watch a server's health.
@@ -119,8 +127,13 @@ package final class RPCClient: Service, Sendable {
   }
 
   /// A call under construction, on the loop the caller is on if it is one of ours, else on each in turn.
-  func makeCall(path: String, metadata: Metadata, deadline: NIODeadline?) -> ClientCall {
-    ClientCall(channel(), path: path, metadata: metadata, deadline: deadline)
+  func makeCall(
+    path: String, metadata: Metadata, deadline: NIODeadline?, compression: MessageEncoding?
+  ) -> ClientCall {
+    let channel = channel()
+    return ClientCall(
+      channel, path: path, metadata: metadata, deadline: deadline,
+      encoding: compression ?? channel.configuration.compression)
   }
 
   private func channel() -> LoopChannel {

@@ -5,17 +5,27 @@ import NIOCore
 ///
 /// Bytes go back to the peer when the messages they made up have been taken, or at once while no message waits:
 /// then somebody is ready for the next one, and it could not complete if it were longer than the window.
+///
+/// A compressed message is inflated when it is taken: what waits occupies what was sent, which flow control bounds.
 struct InboundMessages {
   private var deframer: MessageDeframer
   /// Kept apart from the others because a unary call has only one: no deque is allocated for it.
-  private var first: ByteBuffer?
-  private var others = Deque<ByteBuffer>()
+  private var first: WireMessage?
+  private var others = Deque<WireMessage>()
   private var held = 0
   /// Bytes received and not yet taken: the memory the call occupies, whatever became of its window.
   private(set) var bufferedBytes = 0
+  /// Whether the message taken last came compressed.
+  private(set) var tookCompressed = false
 
   init(maxMessageBytes: Int) {
     deframer = MessageDeframer(maxMessageBytes: maxMessageBytes)
+  }
+
+  /// How compressed messages are to be read; known once the headers are.
+  var encoding: MessageEncoding {
+    get { deframer.encoding }
+    set { deframer.encoding = newValue }
   }
 
   var isEmpty: Bool { first == nil }
@@ -31,13 +41,14 @@ struct InboundMessages {
     }
   }
 
-  mutating func take() -> ByteBuffer? {
+  mutating func take() throws(RPCError) -> ByteBuffer? {
     guard let message = first else { return nil }
     first = others.popFirst()
-    let count = message.readableBytes + MessageDeframer.prefixBytes
+    let count = message.bytes.readableBytes + MessageDeframer.prefixBytes
     bufferedBytes -= count
     returnable += min(held - returnable, count)
-    return message
+    tookCompressed = message.isCompressed
+    return message.isCompressed ? try message.inflated(limit: deframer.maxMessageBytes) : message.bytes
   }
 
   private var returnable = 0

@@ -3,7 +3,9 @@ import NIOCore
 /// Cuts a stream of bytes into messages: a flag byte, a 32-bit length, the message (PROTOCOL-HTTP2.md,
 /// "Length-Prefixed-Message").
 struct MessageDeframer {
-  private let maxMessageBytes: Int
+  let maxMessageBytes: Int
+  /// What the peer's headers say of messages whose flag is 1; without it there must be none.
+  var encoding = MessageEncoding.identity
   /// The prefix read so far, and how much of it.
   private var prefix: UInt64 = 0
   private var prefixCount = 0
@@ -20,7 +22,7 @@ struct MessageDeframer {
   var isAtBoundary: Bool { prefixCount == 0 }
 
   /// Takes bytes from the front of `bytes` until a message is complete or none are left.
-  mutating func next(_ bytes: inout UnsafeRawBufferPointer) throws(RPCError) -> ByteBuffer? {
+  mutating func next(_ bytes: inout UnsafeRawBufferPointer) throws(RPCError) -> WireMessage? {
     while prefixCount < Self.prefixBytes {
       guard let byte = bytes.first else { return nil }
       bytes = UnsafeRawBufferPointer(rebasing: bytes.dropFirst())
@@ -36,18 +38,21 @@ struct MessageDeframer {
       missing -= available
     }
     guard missing == 0 else { return nil }
+    let isCompressed = flag == 1
     prefix = 0
     prefixCount = 0
     defer { body = ByteBuffer() }
-    return body
+    return WireMessage(bytes: body, isCompressed: isCompressed)
   }
 
+  private var flag: UInt8 { UInt8(truncatingIfNeeded: prefix >> 32) }
+
   private mutating func begin() throws(RPCError) {
-    let flag = UInt8(truncatingIfNeeded: prefix >> 32)
     missing = Int(UInt32(truncatingIfNeeded: prefix))
     switch flag {
     case 0: break
-    case 1: throw RPCError(.unimplemented, "the message is compressed; only identity is supported")
+    case 1 where encoding == .gzip: break
+    case 1: throw RPCError(.internal, "a message says it is compressed, but no grpc-encoding says how")
     default: throw RPCError(.internal, "a message begins with flag \(flag), which is neither 0 nor 1")
     }
     guard missing <= maxMessageBytes else {

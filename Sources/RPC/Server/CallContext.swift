@@ -13,6 +13,10 @@ package final class CallContext: Sendable {
   package let eventLoop: any EventLoop
   package let peer: SocketAddress?
 
+  private let maxResponseBytes: Int
+  private let acceptsGzip: Bool
+  private let respondsWithGzip: Atomic<Bool>
+  private let tookCompressed = Atomic(false)
   private let outgoing = Mutex(Outgoing())
 
   private struct Outgoing {
@@ -21,13 +25,18 @@ package final class CallContext: Sendable {
   }
 
   package init(
-    method: String, metadata: Metadata, deadline: NIODeadline?, eventLoop: any EventLoop, peer: SocketAddress?
+    method: String, metadata: Metadata, deadline: NIODeadline?, eventLoop: any EventLoop,
+    peer: SocketAddress?,
+    maxResponseBytes: Int = .max, acceptsGzip: Bool = false, responseEncoding: MessageEncoding = .identity
   ) {
     self.method = method
     self.metadata = metadata
     self.deadline = deadline
     self.eventLoop = eventLoop
     self.peer = peer
+    self.maxResponseBytes = maxResponseBytes
+    self.acceptsGzip = acceptsGzip
+    respondsWithGzip = Atomic(responseEncoding == .gzip)
   }
 
   /// Time left until the deadline, never negative; `nil` without a deadline.
@@ -48,6 +57,30 @@ package final class CallContext: Sendable {
 
   package func setTrailingMetadata(_ name: String, _ value: [UInt8]) {
     outgoing.withLock { $0.trailing[binary: name] = value }
+  }
+
+  /// Whether the request message taken last came compressed.
+  package internal(set) var isRequestCompressed: Bool {
+    get { tookCompressed.load(ordering: .relaxed) }
+    set { tookCompressed.store(newValue, ordering: .relaxed) }
+  }
+
+  /// How response messages travel. Set it before the first of them is written; `.gzip` has no effect for a client
+  /// that does not accept it.
+  package var responseEncoding: MessageEncoding {
+    get { respondsWithGzip.load(ordering: .relaxed) ? .gzip : .identity }
+    set { respondsWithGzip.store(newValue == .gzip && acceptsGzip, ordering: .relaxed) }
+  }
+
+  /// The message as it will travel. Compressing is work for the thread the handler is on, not always the loop's.
+  func prepare(_ message: ByteBuffer, compressed: Bool = true) throws(RPCError) -> WireMessage {
+    guard message.readableBytes <= maxResponseBytes else {
+      throw RPCError(
+        .resourceExhausted,
+        "a response of \(message.readableBytes) bytes is over the limit of \(maxResponseBytes)")
+    }
+    return compressed && responseEncoding == .gzip
+      ? WireMessage(compressing: message) : WireMessage(bytes: message)
   }
 
   package var initialMetadata: Metadata { outgoing.withLock { $0.initial } }

@@ -10,15 +10,17 @@ package struct MethodLimits: Sendable {
   package var defaultDeadline: Duration?
   /// How long a call may take whatever its caller says.
   package var maxDeadline: Duration?
+  package var responseCompression: ResponseCompression?
 
   package init(
     maxRequestBytes: Int? = nil, maxResponseBytes: Int? = nil, defaultDeadline: Duration? = nil,
-    maxDeadline: Duration? = nil
+    maxDeadline: Duration? = nil, responseCompression: ResponseCompression? = nil
   ) {
     self.maxRequestBytes = maxRequestBytes
     self.maxResponseBytes = maxResponseBytes
     self.defaultDeadline = defaultDeadline
     self.maxDeadline = maxDeadline
+    self.responseCompression = responseCompression
   }
 }
 
@@ -26,12 +28,14 @@ package struct MethodLimits: Sendable {
 struct CallLimits: Sendable {
   let maxRequestBytes: Int
   let maxResponseBytes: Int
+  let responseCompression: ResponseCompression
   private let defaultTimeout: TimeAmount?
   private let maxTimeout: TimeAmount?
 
   init(_ method: MethodLimits?, of server: RPCServer.Configuration) {
     maxRequestBytes = method?.maxRequestBytes ?? server.maxMessageBytes
     maxResponseBytes = method?.maxResponseBytes ?? server.maxResponseBytes
+    responseCompression = method?.responseCompression ?? server.responseCompression
     maxTimeout = (method?.maxDeadline ?? server.maxDeadline).map { TimeAmount($0) }
     defaultTimeout = (method?.defaultDeadline ?? server.defaultDeadline).map { TimeAmount($0) }
   }

@@ -41,6 +41,9 @@ package final class RPCServer: Service, Sendable {
     /// Response bytes a call may have queued before its writer suspends.
     package var maxOutboundBytes = 64 << 10
     package var maxConnections = 4096
+    /// Whether responses are compressed, to clients that accept it. A handler decides otherwise for its call by
+    /// `CallContext.responseEncoding`.
+    package var responseCompression = ResponseCompression.inKind
     /// How long running calls have to finish once shutdown began. What is left then ends as UNAVAILABLE.
     package var shutdownGrace: Duration = .seconds(20)
     /// How long a peer has to read how its calls ended at the end of the grace.

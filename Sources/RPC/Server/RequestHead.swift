@@ -18,6 +18,10 @@ struct RequestHead {
   private var badTimeout: String?
 
   private(set) var method: ServedMethod?
+  /// How its compressed messages are compressed.
+  private(set) var encoding = MessageEncoding.identity
+  /// What the peer takes in return; `nil` from one that takes no part in compression at all.
+  private(set) var acceptsGzip: Bool?
   private(set) var timeout: TimeAmount?
   private(set) var metadata = Metadata()
 
@@ -42,7 +46,13 @@ struct RequestHead {
       timeout = TimeoutHeader.parse(value)
       if timeout == nil { badTimeout = String(decoding: value, as: UTF8.self) }
     case 13 where name.equals("grpc-encoding"):
-      if !value.equals("identity") { unknownEncoding = String(decoding: value, as: UTF8.self) }
+      if let known = MessageEncoding(value) {
+        encoding = known
+      } else {
+        unknownEncoding = String(decoding: value, as: UTF8.self)
+      }
+    case 20 where name.equals("grpc-accept-encoding"):
+      acceptsGzip = MessageEncoding.acceptsGzip(value)
     default:
       metadata.receive(name: name, value: value)
     }
@@ -58,7 +68,8 @@ struct RequestHead {
     guard isGRPC else { return .http(status: 415) }
     if let unknownPath { return .status(RPCError(.unimplemented, "unknown method \(unknownPath)")) }
     if let unknownEncoding {
-      return .status(RPCError(.unimplemented, "unknown grpc-encoding \(unknownEncoding); use identity"))
+      return .status(
+        RPCError(.unimplemented, "unknown grpc-encoding \(unknownEncoding); use \(MessageEncoding.accepted)"))
     }
     if let badTimeout { return .status(RPCError(.internal, "malformed grpc-timeout \(badTimeout)")) }
     return nil

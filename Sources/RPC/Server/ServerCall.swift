@@ -47,7 +47,9 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     let deadline = method.limits.timeout(asked: state.head.timeout).map { began + $0 }
     context = CallContext(
       method: method.path, metadata: state.head.metadata, deadline: deadline, eventLoop: eventLoop,
-      peer: connection.peer)
+      peer: connection.peer, maxResponseBytes: method.limits.maxResponseBytes,
+      acceptsGzip: state.head.acceptsGzip == true,
+      responseEncoding: method.limits.responseCompression.encoding(of: state.head))
     if let deadline { connection.deadlines.include(deadline) }
     guard !connection.isDraining || !endsAtShutdown else { return shutDown() }
     admit(method)
@@ -120,13 +122,10 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     // One task and one closure for each call: this is the path every request takes.
     switch method.handler {
     case .unary(let handler):
-      guard case .message(let message) = state.next() else { return connection.endHandler() }
-      counters?.received(bytes: message.readableBytes)
-      countBuffered()
-      stream.consume(state.takeReturnable())
+      guard case .message(let message)? = try? takeMessage() else { return connection.endHandler() }
       task = Task.immediate(executorPreference: connection.executor) { [self] in
         do {
-          let response = try await handler(message, context)
+          let response = try context.prepare(try await handler(message, context))
           eventLoop.inEventLoop ? answer(response) : eventLoop.execute { self.answer(response) }
         } catch {
           onLoop { self.end(throwing: error) }
@@ -153,45 +152,46 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
 
   func takeMessage() throws -> NextMessage {
     if state.isFinished { throw RPCError(.cancelled, "the call has ended") }
-    let next = state.next()
-    if case .message(let message) = next { counters?.received(bytes: message.readableBytes) }
-    countBuffered()
-    stream.consume(state.takeReturnable())
-    return next
+    do {
+      let next = try state.next()
+      if case .message(let message) = next { counters?.received(bytes: message.readableBytes) }
+      context?.isRequestCompressed = state.tookCompressed
+      countBuffered()
+      stream.consume(state.takeReturnable())
+      return next
+    } catch {
+      end(with: error)
+      throw error
+    }
   }
 
-  func queueMessage(_ message: ByteBuffer) throws -> Bool {
+  func prepare(_ message: ByteBuffer, compressed: Bool) throws -> WireMessage {
+    try context?.prepare(message, compressed: compressed) ?? WireMessage(bytes: message)
+  }
+
+  func queueMessage(_ message: WireMessage) throws -> Bool {
     if state.isFinished { throw RPCError(.cancelled, "the call has ended") }
-    try checkSize(message)
     send(message)
     return stream.queuedBytes < connection.server.configuration.maxOutboundBytes
   }
 
   // MARK: The response
 
-  private func checkSize(_ message: ByteBuffer) throws(RPCError) {
-    let limit = state.head.method?.limits.maxResponseBytes ?? .max
-    guard message.readableBytes <= limit else {
-      throw RPCError(
-        .resourceExhausted, "a response of \(message.readableBytes) bytes is over the limit of \(limit)")
-    }
+  private func send(_ message: WireMessage) {
+    if state.sendHeaders() { sendHeaders(compressed: message.isCompressed) }
+    counters?.sent(bytes: message.bytes.readableBytes)
+    stream.write(message.prefix, message.bytes)
   }
 
-  private func send(_ message: ByteBuffer) {
-    counters?.sent(bytes: message.readableBytes)
-    if state.sendHeaders() {
-      stream.respond(.responseHeaders(context?.initialMetadata ?? [:]), endStream: false)
-    }
-    stream.write(.lengthPrefix(flag: 0, length: UInt32(message.readableBytes)), message)
+  private func sendHeaders(compressed: Bool) {
+    let encoding = compressed ? .gzip : context?.responseEncoding ?? .identity
+    stream.respond(
+      .responseHeaders(context?.initialMetadata ?? [:], encoding, state.head.acceptsGzip != nil),
+      endStream: false)
   }
 
-  private func answer(_ message: ByteBuffer) {
+  private func answer(_ message: WireMessage) {
     guard !state.isFinished else { return }
-    do {
-      try checkSize(message)
-    } catch {
-      return end(with: error)
-    }
     send(message)
     end(with: nil)
   }
@@ -210,7 +210,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     } else if let error {
       stream.respond(.trailersOnly(error, trailing), endStream: true)
     } else {
-      stream.respond(.responseHeaders(context?.initialMetadata ?? [:]), endStream: false)
+      sendHeaders(compressed: false)
       stream.finish(trailers: .trailers(nil, trailing))
     }
     release(error?.code ?? .ok)

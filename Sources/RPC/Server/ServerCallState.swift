@@ -49,6 +49,7 @@ struct ServerCallState {
     if let limits = head.method?.limits {
       messages = InboundMessages(maxMessageBytes: limits.maxRequestBytes)
     }
+    messages.encoding = head.encoding
     if case .unary = head.method?.definition.handler {
       phase = .message
       return .none
@@ -81,10 +82,13 @@ struct ServerCallState {
   }
 
   /// The next message for the handler.
-  mutating func next() -> NextMessage {
-    if let message = messages.take() { return .message(message) }
+  mutating func next() throws(RPCError) -> NextMessage {
+    if let message = try messages.take() { return .message(message) }
     return isInboundEnded || phase == .finished ? .end : .wait
   }
+
+  /// Whether the message taken last came compressed.
+  var tookCompressed: Bool { messages.tookCompressed }
 
   /// Request bytes held until the handler takes them, beyond those every call may hold: as many streams as there
   /// may be hold little of these, and most calls never hold more and need not be counted.

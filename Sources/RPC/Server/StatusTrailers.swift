@@ -3,12 +3,21 @@ import HTTP2
 // The header lists a server sends. Those of a call without metadata never change and are made once.
 extension HeaderBlock {
   static let responseHeaders: HeaderBlock = [":status": "200", "content-type": "application/grpc"]
+  static let acceptingHeaders: HeaderBlock = [
+    ":status": "200", "content-type": "application/grpc", "grpc-accept-encoding": "identity,gzip",
+  ]
+  static let gzipHeaders: HeaderBlock = [
+    ":status": "200", "content-type": "application/grpc", "grpc-encoding": "gzip",
+    "grpc-accept-encoding": "identity,gzip",
+  ]
   static let okTrailers: HeaderBlock = ["grpc-status": "0"]
 
-  static func responseHeaders(_ metadata: Metadata) -> HeaderBlock {
-    guard !metadata.isEmpty else { return responseHeaders }
-    var block = responseHeaders
-    block.add(metadata)
+  /// - Parameter isAsked: the client has said what it accepts, and is told what we do.
+  static func responseHeaders(
+    _ metadata: Metadata, _ encoding: MessageEncoding, _ isAsked: Bool
+  ) -> HeaderBlock {
+    var block = encoding == .gzip ? gzipHeaders : isAsked ? acceptingHeaders : responseHeaders
+    if !metadata.isEmpty { block.add(metadata) }
     return block
   }
 
@@ -22,7 +31,8 @@ extension HeaderBlock {
 
   /// Headers and status in one, for a call that fails before it sent anything.
   static func trailersOnly(_ error: RPCError, _ metadata: Metadata) -> HeaderBlock {
-    var block = responseHeaders
+    // Compression may be what failed: then this says what works.
+    var block = acceptingHeaders
     block.add(error)
     block.add(metadata)
     return block

@@ -1,3 +1,4 @@
+import Gzip
 import RPC
 
 /// Why a whole upload was refused; nothing of it was kept.

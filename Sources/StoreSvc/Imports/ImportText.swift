@@ -1,3 +1,4 @@
+import Gzip
 import NIOCore
 import RPC
 
@@ -7,6 +8,7 @@ struct ImportText<File: ImportedFile>: ~Copyable {
   private var file: File
   private let limits: ImportLimits
   private var inflater: GzipInflater?
+  private var inflated: [UInt8] = []
   private var start: [UInt8] = []
   private var hasStarted = false
   private var csv = CSVReader()
@@ -47,21 +49,28 @@ struct ImportText<File: ImportedFile>: ~Copyable {
 
   private mutating func begin(into rows: inout ByteBuffer) throws {
     hasStarted = true
-    if start.starts(with: GzipInflater.magic) { inflater = try GzipInflater(limit: limits.textBytes) }
+    if start.starts(with: GzipInflater.magic) {
+      inflater = try GzipInflater(limit: limits.textBytes)
+      inflated = [UInt8](repeating: 0, count: 64 * 1024)
+    }
     try decode(start, into: &rows)
     start = []
   }
 
   private mutating func decode(_ bytes: [UInt8], into rows: inout ByteBuffer) throws {
     guard inflater != nil else { return try split(bytes[...], into: &rows) }
-    // Taken out for the call, which feeds what comes out back into self.
-    var inflater = inflater.take()
-    do {
-      try inflater?.inflate(bytes) { try split($0, into: &rows) }
-    } catch let error as GzipInflater.Failure {
-      throw ImportError(error).rpcError
-    }
-    self.inflater = inflater.take()
+    var inflated: [UInt8] = []
+    swap(&inflated, &self.inflated)
+    var next = 0
+    var count = 0
+    repeat {
+      do throws(GzipInflater.Failure) {
+        count = try inflater?.inflate(bytes, from: &next, into: &inflated) ?? 0
+      } catch { throw ImportError(error).rpcError }
+      try split(inflated[..<count], into: &rows)
+      // What is used up may leave output inside.
+    } while next < bytes.count || count == inflated.count
+    swap(&inflated, &self.inflated)
   }
 
   private mutating func split(_ text: ArraySlice<UInt8>, into rows: inout ByteBuffer) throws {

@@ -32,6 +32,8 @@ final class ClientAttempt: HTTP2StreamDelegate {
     block.add(":authority", authority)
     block.add("te", "trailers")
     block.add("content-type", "application/grpc")
+    block.add("grpc-accept-encoding", "identity,gzip")
+    if call.encoding == .gzip { block.add("grpc-encoding", "gzip") }
     if let deadline = call.deadline {
       block.add("grpc-timeout", TimeoutHeader.format(deadline - .now()).utf8)
     }
@@ -58,8 +60,8 @@ final class ClientAttempt: HTTP2StreamDelegate {
 
   // MARK: For the call
 
-  func write(_ message: ByteBuffer) {
-    stream?.write(.lengthPrefix(flag: 0, length: UInt32(message.readableBytes)), message)
+  func write(_ message: WireMessage) {
+    stream?.write(message.prefix, message.bytes)
   }
 
   func finishWriting() {
@@ -73,9 +75,15 @@ final class ClientAttempt: HTTP2StreamDelegate {
   }
 
   func takeMessage() throws(RPCError) -> NextMessage {
-    let next = try state.next()
-    stream?.consume(state.takeReturnable())
-    return next
+    do {
+      let next = try state.next()
+      stream?.consume(state.takeReturnable())
+      return next
+    } catch {
+      // The message is damaged, unless the attempt had failed before.
+      perform(state.finish(error, reset: true))
+      throw error
+    }
   }
 
   /// The only message of a unary call that has ended.

@@ -40,6 +40,7 @@ struct ClientAttemptState {
     }
     if let refusal = block.refusal { return finish(refusal, reset: true) }
     hasHeaders = true
+    messages.encoding = block.encoding
     if block.hasStatus { return .headers }
     initialMetadata = block.metadata
     block = ResponseHead()
@@ -96,11 +97,14 @@ struct ClientAttemptState {
 
   /// The next message for the reader: those that arrived before an error come before it.
   mutating func next() throws(RPCError) -> NextMessage {
-    if let message = messages.take() { return .message(message) }
+    if let message = try messages.take() { return .message(message) }
     guard isFinished else { return .wait }
     if let error { throw error }
     return .end
   }
+
+  /// Whether the message taken last came compressed.
+  var tookCompressed: Bool { messages.tookCompressed }
 
   /// The only message of a finished call.
   mutating func single() throws(RPCError) -> ByteBuffer {
@@ -108,7 +112,7 @@ struct ClientAttemptState {
     guard messages.count < 2 else {
       throw RPCError(.unimplemented, "the call has one response message and got more")
     }
-    guard let message = messages.take() else {
+    guard let message = try messages.take() else {
       throw RPCError(.unimplemented, "the call succeeded without its response message")
     }
     return message

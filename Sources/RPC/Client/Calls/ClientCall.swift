@@ -14,6 +14,7 @@ final class ClientCall: CallSide, @unchecked Sendable {
   let path: String
   let metadata: Metadata
   let deadline: NIODeadline?
+  let encoding: MessageEncoding
 
   private(set) var isFinished = false
   private(set) var isWritingFinished = false
@@ -21,7 +22,7 @@ final class ClientCall: CallSide, @unchecked Sendable {
   private var attempt: ClientAttempt?
   private var attempts = 0
   /// The request of a unary call, kept to be sent again.
-  private var request: ByteBuffer?
+  private var request: WireMessage?
   private var answer: UnsafeContinuation<ClientResponse<ByteBuffer>, any Error>?
   private var opening = Waiters<Void>()
   private var headers = Waiters<Metadata>()
@@ -30,18 +31,23 @@ final class ClientCall: CallSide, @unchecked Sendable {
 
   var eventLoop: any EventLoop { channel.eventLoop }
 
-  init(_ channel: LoopChannel, path: String, metadata: Metadata, deadline: NIODeadline?) {
+  init(
+    _ channel: LoopChannel, path: String, metadata: Metadata, deadline: NIODeadline?,
+    encoding: MessageEncoding = .identity
+  ) {
     self.channel = channel
     self.path = path
     self.metadata = metadata
     self.deadline = deadline
+    self.encoding = encoding
   }
 
   // MARK: From the task
 
   /// The whole of a unary call.
   func unary(_ request: ByteBuffer) async throws -> ClientResponse<ByteBuffer> {
-    try await withTaskCancellationHandler {
+    let request = prepare(request, compressed: true)
+    return try await withTaskCancellationHandler {
       try await withUnsafeThrowingContinuation { continuation in
         // On the loop, as in a handler, no closure is made for it.
         if eventLoop.inEventLoop {
@@ -56,7 +62,7 @@ final class ClientCall: CallSide, @unchecked Sendable {
   }
 
   private func begin(
-    _ request: ByteBuffer, _ continuation: UnsafeContinuation<ClientResponse<ByteBuffer>, any Error>
+    _ request: WireMessage, _ continuation: UnsafeContinuation<ClientResponse<ByteBuffer>, any Error>
   ) {
     guard !isFinished else { return continuation.resume(throwing: RPCError.cancelledByCaller) }
     self.request = request
@@ -93,7 +99,11 @@ final class ClientCall: CallSide, @unchecked Sendable {
     return .wait
   }
 
-  func queueMessage(_ message: ByteBuffer) throws -> Bool {
+  func prepare(_ message: ByteBuffer, compressed: Bool) -> WireMessage {
+    compressed && encoding == .gzip ? WireMessage(compressing: message) : WireMessage(bytes: message)
+  }
+
+  func queueMessage(_ message: WireMessage) throws -> Bool {
     guard !isFinished, let attempt else { throw error ?? .endedByServer }
     attempt.write(message)
     return attempt.hasRoom
@@ -172,7 +182,7 @@ final class ClientCall: CallSide, @unchecked Sendable {
     guard let attempt else { throw .endedByServer }
     return ClientResponse(
       message: try attempt.takeAnswer(), initialMetadata: attempt.state.initialMetadata,
-      trailingMetadata: attempt.state.trailingMetadata)
+      trailingMetadata: attempt.state.trailingMetadata, isCompressed: attempt.state.tookCompressed)
   }
 }
 
@@ -188,6 +198,12 @@ extension ClientCall: ResponseMetadata {
           self.headers.add(continuation)
         }
       }
+    }
+  }
+
+  func isMessageCompressed() async -> Bool {
+    await withUnsafeContinuation { continuation in
+      onLoop { continuation.resume(returning: self.attempt?.state.tookCompressed ?? false) }
     }
   }
 

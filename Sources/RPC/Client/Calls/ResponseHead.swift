@@ -4,6 +4,9 @@ import NIOCore
 struct ResponseHead {
   private(set) var httpStatus: Int?
   private(set) var metadata = Metadata()
+  /// How compressed messages are compressed.
+  private(set) var encoding = MessageEncoding.identity
+  private var unknownEncoding: String?
   private var isGRPC = false
   private var status: StatusCode?
   private var message = ""
@@ -18,6 +21,12 @@ struct ResponseHead {
       httpStatus = Int(String(decoding: value, as: UTF8.self))
     case 12 where name.equals("content-type"):
       isGRPC = value.isGRPCContentType
+    case 13 where name.equals("grpc-encoding"):
+      if let known = MessageEncoding(value) {
+        encoding = known
+      } else {
+        unknownEncoding = String(decoding: value, as: UTF8.self)
+      }
     case 11 where name.equals("grpc-status"):
       // A number we do not know is an error all the same.
       status = Int(String(decoding: value, as: UTF8.self)).flatMap(StatusCode.init) ?? .unknown
@@ -33,6 +42,10 @@ struct ResponseHead {
   /// Why these are not the headers of a gRPC response, if they are not (PROTOCOL-HTTP2.md,
   /// "HTTP2 Status Code Mapping").
   var refusal: RPCError? {
+    if let unknownEncoding {
+      // Who was told what we accept and sent something else is broken (gRPC's compression.md).
+      return RPCError(.internal, "the server compresses with \(unknownEncoding), which was not offered to it")
+    }
     guard let httpStatus, httpStatus != 200 || !isGRPC, !hasStatus else { return nil }
     let code: StatusCode =
       switch httpStatus {

@@ -4,6 +4,7 @@ import NIOCore
 protocol ResponseMetadata: AnyObject, Sendable {
   func initialMetadata() async throws -> Metadata
   func trailingMetadata() async -> Metadata
+  func isMessageCompressed() async -> Bool
 }
 
 /// What a server sends on a call: headers, messages, trailers. Iteration throws the `RPCError` the call ended
@@ -27,6 +28,11 @@ package struct ResponseStream<Element: Sendable>: AsyncSequence, Sendable {
     get async { await metadata.trailingMetadata() }
   }
 
+  /// Whether the message taken last came compressed.
+  package var isMessageCompressed: Bool {
+    get async { await metadata.isMessageCompressed() }
+  }
+
   package func makeAsyncIterator() -> MessageStream<Element>.AsyncIterator { messages.makeAsyncIterator() }
 
   /// The only message of the call, with its metadata.
@@ -39,7 +45,8 @@ package struct ResponseStream<Element: Sendable>: AsyncSequence, Sendable {
       throw RPCError(.unimplemented, "the call has one response message and got more")
     }
     return ClientResponse(
-      message: message, initialMetadata: try await initialMetadata, trailingMetadata: await trailingMetadata)
+      message: message, initialMetadata: try await initialMetadata, trailingMetadata: await trailingMetadata,
+      isCompressed: await isMessageCompressed)
   }
 }
 
