@@ -220,9 +220,9 @@ extension FrameHead {
   }
 }
 
-@Suite("A client's pings") struct PingPolicyTests {
-  private static func policy() -> PingPolicy {
-    PingPolicy(interval: .seconds(300), intervalWithoutStreams: .hours(2), maxStrikes: 2)
+@Suite("A client's pings") struct PingStrikesTests {
+  private static func policy() -> PingStrikes {
+    PingStrikes(interval: .seconds(300), intervalWithoutStreams: .hours(2), maxStrikes: 2)
   }
 
   @Test("are welcome at the interval")

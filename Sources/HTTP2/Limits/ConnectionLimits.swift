@@ -5,13 +5,13 @@ struct ConnectionLimits {
   var scanner: FrameScanner
   var frames: FrameBudget
   var resets: ResetBudget
-  var pings: PingPolicy
+  var pings: PingStrikes
 
   init(_ configuration: HTTP2Configuration, role: HTTP2Connection.Role, now: NIODeadline) {
     scanner = FrameScanner(prefaceBytes: role == .server ? FrameScanner.clientPrefaceBytes : 0)
     frames = FrameBudget(configuration.idleFrames, role: role, now: now)
     resets = ResetBudget(peer: configuration.resets, own: configuration.ownResets, now: now)
-    pings = PingPolicy(
+    pings = PingStrikes(
       interval: TimeAmount(configuration.minPingInterval),
       intervalWithoutStreams: TimeAmount(configuration.minPingIntervalWithoutStreams),
       maxStrikes: configuration.maxPingStrikes)

@@ -5,7 +5,7 @@ import NIOCore
 ///
 /// A ping too soon after the one before is a strike. Sending DATA or HEADERS forgives all: a client that measures the
 /// round trip pings when it receives them.
-struct PingPolicy {
+struct PingStrikes {
   private let interval: TimeAmount
   private let intervalWithoutStreams: TimeAmount
   private let maxStrikes: Int
