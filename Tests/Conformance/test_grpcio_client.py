@@ -4,6 +4,7 @@ Source: grpc/grpc, doc/interop-test-descriptions.md. What grpcio does not tell, 
 is read from the bytes on the wire.
 """
 
+import os
 import queue
 
 import grpc
@@ -11,9 +12,10 @@ import pytest
 
 from conftest import PATIENCE_SECONDS
 from testing import (
-    EchoStatus, Empty, ResponseParameters, SimpleRequest, StreamingInputCallRequest, StreamingOutputCallRequest, Stub,
-    zeros,
+    BoolValue, EchoStatus, Empty, Payload, ResponseParameters, SimpleRequest, StreamingInputCallRequest,
+    StreamingOutputCallRequest, Stub, zeros,
 )
+from wiretap import WireTap, taken
 
 SIZES = [(27182, 31415), (8, 9), (1828, 2653), (45904, 58979)]
 LARGE = {"response_size": 314159, "payload": zeros(271828)}
@@ -35,12 +37,25 @@ class Patient:
         return Patient(getattr(self._callable, name))
 
 
-@pytest.fixture
-def stub(channel):
+def patient_stub(channel):
     stub = Stub(channel)
     for name, multicallable in vars(stub).items():
         setattr(stub, name, Patient(multicallable))
     return stub
+
+
+@pytest.fixture
+def stub(channel):
+    return patient_stub(channel)
+
+
+@pytest.fixture
+def tapped(address):
+    """A stub, and the wire it calls through."""
+    wire = WireTap(address)
+    with grpc.insecure_channel(wire.address) as channel:
+        yield patient_stub(channel), wire
+    wire.close()
 
 
 class Requests:
@@ -78,6 +93,46 @@ def test_empty_unary(stub):
 
 def test_large_unary(stub):
     assert stub.UnaryCall(SimpleRequest(**LARGE)).payload == zeros(314159)
+
+
+def test_client_compressed_unary(tapped):
+    stub, wire = tapped
+    expecting, unexpecting = (SimpleRequest(expect_compressed=BoolValue(value=value), **LARGE) for value in (True, False))
+    fails(grpc.StatusCode.INVALID_ARGUMENT, lambda: stub.UnaryCall(expecting))
+    assert stub.UnaryCall(expecting, compression=grpc.Compression.Gzip).payload == zeros(314159)
+    assert stub.UnaryCall(unexpecting).payload == zeros(314159)
+    assert taken(wire.requests) == [False, True, False]
+
+
+def test_server_compressed_unary(tapped):
+    stub, wire = tapped
+    for compressed in (True, False):
+        request = SimpleRequest(response_compressed=BoolValue(value=compressed), **LARGE)
+        assert stub.UnaryCall(request).payload == zeros(314159)
+        assert taken(wire.responses) == [compressed]
+
+
+def test_client_compressed_streaming(tapped):
+    stub, wire = tapped
+    expecting = StreamingInputCallRequest(expect_compressed=BoolValue(value=True), payload=zeros(27182))
+    fails(grpc.StatusCode.INVALID_ARGUMENT, lambda: stub.StreamingInputCall(iter([expecting])))
+    # grpcio has no switch for one message, but leaves alone what gzip would not make smaller.
+    incompressible = Payload(body=os.urandom(45904))
+    unexpecting = StreamingInputCallRequest(expect_compressed=BoolValue(value=False), payload=incompressible)
+    response = stub.StreamingInputCall(iter([expecting, unexpecting]), compression=grpc.Compression.Gzip)
+    assert response.aggregated_payload_size == 73086
+    assert taken(wire.requests) == [False, True, False]
+
+
+def test_server_compressed_streaming(tapped):
+    stub, wire = tapped
+    wanted = [
+        ResponseParameters(size=31415, compressed=BoolValue(value=True)),
+        ResponseParameters(size=92653, compressed=BoolValue(value=False)),
+    ]
+    responses = stub.StreamingOutputCall(StreamingOutputCallRequest(response_parameters=wanted))
+    assert [response.payload for response in responses] == [zeros(31415), zeros(92653)]
+    assert taken(wire.responses) == [True, False]
 
 
 def test_client_streaming(stub):
