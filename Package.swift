@@ -90,7 +90,7 @@ let package = Package(
     .target(
       name: "ServiceKit",
       dependencies: [
-        "MainstreetAPI", "RPC", "Postgres", "Schema",
+        "MainstreetAPI", "RPC", "Postgres",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -166,6 +166,22 @@ let package = Package(
       path: "Tests/Conformance/TestPeer",
       swiftSettings: house),
 
+    // Our side of the benchmarks; the other peers are packages of their own.
+    .executableTarget(
+      name: "BenchPeer",
+      dependencies: [
+        "MainstreetAPI", "RPC", "ServiceKit",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "CoreMetrics", package: "swift-metrics"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ],
+      path: "Benchmarks/peers/mainstreet",
+      swiftSettings: house),
+
     .testTarget(name: "GzipTests", dependencies: ["Gzip"], swiftSettings: house),
     .testTarget(name: "SchemaTests", dependencies: ["Schema"], swiftSettings: house),
     .testTarget(
@@ -207,8 +223,7 @@ let package = Package(
     .testTarget(
       name: "ServiceKitTests",
       dependencies: [
-        "MainstreetAPI", "RPC", "Schema", "ServiceKit",
-        .product(name: "NIOPosix", package: "swift-nio"),
+        "ServiceKit",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),

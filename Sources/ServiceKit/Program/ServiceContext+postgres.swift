@@ -1,5 +1,6 @@
 package import Postgres
 import ServiceLifecycle
+import Synchronization
 
 extension Setting {
   /// What every program with a schema can be told.
@@ -37,7 +38,17 @@ extension ServiceContext {
 /// A program's Postgres client, watched so that `/readyz` tells the truth.
 package struct Database: Service {
   package let client: PostgresClient
-  let readiness: Readiness
+  private let watch = Watch()
+
+  /// What the last look found wrong.
+  private final class Watch: Sendable {
+    let obstacle = Mutex<String?>(nil)
+  }
+
+  init(client: PostgresClient, readiness: Readiness) {
+    self.client = client
+    readiness.addCheck("postgres") { [watch] in watch.obstacle.withLock { $0 } }
+  }
 
   package func run() async throws {
     await withDiscardingTaskGroup { group in
@@ -54,11 +65,11 @@ package struct Database: Service {
   private func look() async {
     do {
       try await client.ping()
-      readiness.report(nil, of: "postgres")
+      watch.obstacle.withLock { $0 = nil }
     } catch is CancellationError {
       return
     } catch {
-      readiness.report("\(error)", of: "postgres")
+      watch.obstacle.withLock { $0 = "\(error)" }
     }
   }
 }
