@@ -90,7 +90,7 @@ let package = Package(
     .target(
       name: "ServiceKit",
       dependencies: [
-        "MainstreetAPI", "RPC", "Postgres",
+        "MainstreetAPI", "RPC", "Postgres", "Schema",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -223,7 +223,8 @@ let package = Package(
     .testTarget(
       name: "ServiceKitTests",
       dependencies: [
-        "ServiceKit",
+        "MainstreetAPI", "RPC", "Schema", "ServiceKit",
+        .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),

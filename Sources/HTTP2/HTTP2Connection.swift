@@ -22,25 +22,42 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   let delegate: any HTTP2ConnectionDelegate
 
   var session: OpaquePointer?
-  private var context: ChannelHandlerContext?
+  var context: ChannelHandlerContext?
 
   /// Open streams, in no order. nghttp2 holds unretained pointers to them.
-  private(set) var streams: ContiguousArray<HTTP2Stream> = []
+  var streams: ContiguousArray<HTTP2Stream> = []
   /// Streams whose queue shrank during the current pump.
   var moved: [HTTP2Stream] = []
 
-  private var outbound = ByteBuffer()
+  var outbound = ByteBuffer()
   private var isReceiving = false
   private var isPumping = false
   /// Between a read and the end of its burst, when a pump comes anyway.
   private var isInReadBurst = false
   private var isPumpScheduled = false
   private var isReadPending = false
-  private var isClosing = false
-  private var isDraining = false
+  private(set) var isClosing = false
+  var isDraining = false
+  /// An error ends the connection: nothing is read any more, and nothing is sent after the GOAWAY that says so.
+  var isTerminating = false
+  var isTerminationSent = false
+  private var linger: Scheduled<Void>?
+  /// The peer's first SETTINGS are here.
+  var isIntroduced = false
+
+  // What the peer may still do before it counts as hostile; made with the session.
+  var limits: ConnectionLimits
+  var timers: ConnectionTimers
+  var tick: Scheduled<Void>?
+  /// Checks so far. A stream that has seen two of them was not reset in haste.
+  var ticks = 0
+
+  var counted = ConnectionCounters()
 
   /// Why the connection ended, as far as we know; for the errors of the calls it carried.
-  package private(set) var closeReason: String?
+  package internal(set) var closeReason: String?
+  /// What the peer's last GOAWAY said.
+  package internal(set) var peerGoAway: (code: HTTP2ErrorCode, debug: String)?
 
   package init(
     role: Role, configuration: HTTP2Configuration, delegate: any HTTP2ConnectionDelegate
@@ -48,6 +65,8 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     self.role = role
     self.configuration = configuration
     self.delegate = delegate
+    limits = ConnectionLimits(configuration, role: role, now: .distantPast)
+    timers = ConnectionTimers(configuration, jitter: 0, now: .distantPast)
   }
 
   deinit {
@@ -55,6 +74,13 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   }
 
   // MARK: For the layer above
+
+  /// What happened on the connection so far.
+  package var counters: ConnectionCounters {
+    var counters = counted
+    counters.idleFrames = limits.frames.idleFrames
+    return counters
+  }
 
   package var streamCount: Int { streams.count }
 
@@ -70,7 +96,7 @@ package final class HTTP2Connection: ChannelDuplexHandler {
 
   /// Client: opens a stream with its request headers. `nil` when the connection takes no more.
   package func open(_ headers: HeaderBlock, delegate: any HTTP2StreamDelegate) -> HTTP2Stream? {
-    guard let session, !isClosing else { return nil }
+    guard let session, !isClosing, !isDraining, !isTerminating else { return nil }
     let stream = HTTP2Stream(id: 0, connection: self)
     stream.delegate = delegate
     var provider = stream.dataProvider
@@ -81,38 +107,16 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     guard id > 0 else { return nil }
     stream.id = id
     insert(stream)
+    limits.frames.openedStream()
     setNeedsPump()
     return stream
   }
 
-  /// Ends the connection in order. A peer may have opened streams we do not know of yet, and once a GOAWAY names
-  /// the last stream nghttp2 ignores younger ones in silence. So: a notice that names no stream, a PING behind
-  /// which all streams opened before the notice have arrived, then the real GOAWAY (RFC 9113, 6.8).
-  package func drain() {
-    guard !isDraining else { return }
-    isDraining = true
-    // A connection that is still being set up announces it with its first bytes.
-    if let session { announceDrain(session) }
-  }
-
-  private func announceDrain(_ session: OpaquePointer) {
-    switch role {
-    case .server:
-      _ = nghttp2_submit_shutdown_notice(session)
-      _ = Self.drainPing.withUnsafeBufferPointer { nghttp2_submit_ping(session, 0, $0.baseAddress) }
-    case .client:
-      _ = nghttp2_submit_goaway(session, 0, 0, HTTP2ErrorCode.noError.rawValue, nil, 0)
-    }
-    setNeedsPump()
-  }
-
-  private static let drainPing: [UInt8] = Array("draining".utf8)
-
-  /// Ends the connection now, telling the peer why.
-  package func terminate(_ code: HTTP2ErrorCode, reason: String) {
-    guard let session, !isClosing else { return }
-    closeReason = closeReason ?? reason
-    _ = nghttp2_session_terminate_session(session, code.rawValue)
+  /// Asks the peer for a sign of life.
+  func ping() {
+    guard let session else { return }
+    counted.pingsSent += 1
+    _ = nghttp2_submit_ping(session, 0, nil)
     setNeedsPump()
   }
 
@@ -154,19 +158,36 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   }
 
   package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    guard let session, !isClosing else { return }
+    guard let session, !isClosing, !isTerminating else { return }
     isInReadBurst = true
-    isReceiving = true
     let bytes = unwrapInboundIn(data)
+    counted.bytesReceived += bytes.readableBytes
     let result = bytes.withUnsafeReadableBytes { bytes in
-      nghttp2_session_mem_recv(session, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count)
+      guard limits.allow(bytes, now: context.eventLoop.now) else {
+        terminate(.enhanceYourCalm, reason: "too many frames that do no work")
+        return 0
+      }
+      isReceiving = true
+      defer { isReceiving = false }
+      return nghttp2_session_mem_recv(
+        session, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count)
     }
-    isReceiving = false
     delegate.inboundBatchEnded()
-    if result < 0 {
-      // Flooding, a bad preface, no memory: the session is of no further use.
-      closeReason = closeReason ?? String(cString: nghttp2_strerror(Int32(result)))
-      context.close(promise: nil)
+    if result < 0 { receptionFailed(Int32(result)) }
+  }
+
+  private func receptionFailed(_ error: Int32) {
+    switch error {
+    case NGHTTP2_ERR_FLOODED.rawValue:
+      terminate(.enhanceYourCalm, reason: "too many frames that must be answered")
+    case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS.rawValue:
+      terminate(.enhanceYourCalm, reason: "too many CONTINUATION frames")
+    case NGHTTP2_ERR_CALLBACK_FAILURE.rawValue where isTerminating:
+      break  // This is how a callback says that it has terminated the connection.
+    default:
+      // A bad preface, no memory: the session is of no further use.
+      closeReason = closeReason ?? String(cString: nghttp2_strerror(error))
+      context?.close(promise: nil)
     }
   }
 
@@ -200,62 +221,23 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   private func start() {
     guard session == nil, !isClosing else { return }
     session = makeSession()
-    guard let session else {
+    guard let session, let context else {
       closeReason = "out of memory"
-      context?.close(promise: nil)
+      self.context?.close(promise: nil)
       return
     }
+    startTimers(on: context.eventLoop)
     if isDraining { announceDrain(session) }
     pump()
-  }
-
-  private func makeSession() -> OpaquePointer? {
-    var option: OpaquePointer?
-    guard nghttp2_option_new(&option) == 0 else { return nil }
-    defer { nghttp2_option_del(option) }
-    nghttp2_option_set_no_auto_window_update(option, 1)
-    nghttp2_option_set_no_closed_streams(option, 1)
-    nghttp2_option_set_max_outbound_ack(option, HTTP2Configuration.maxOutboundAcks)
-
-    var session: OpaquePointer?
-    let user = Unmanaged.passUnretained(self).toOpaque()
-    let callbacks = SessionCallbacks.shared.pointer
-    let result =
-      switch role {
-      case .server: nghttp2_session_server_new2(&session, callbacks, user, option)
-      case .client: nghttp2_session_client_new2(&session, callbacks, user, option)
-      }
-    guard result == 0, let session else { return nil }
-
-    var settings = [
-      nghttp2_settings_entry(
-        settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue),
-        value: UInt32(configuration.streamWindowBytes)),
-      nghttp2_settings_entry(
-        settings_id: Int32(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE.rawValue),
-        value: UInt32(configuration.maxHeaderListBytes)),
-    ]
-    switch role {
-    case .server:
-      settings.append(
-        nghttp2_settings_entry(
-          settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue),
-          value: UInt32(configuration.maxConcurrentStreams)))
-      settings.append(
-        nghttp2_settings_entry(
-          settings_id: Int32(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES.rawValue), value: 1))
-    case .client:
-      settings.append(
-        nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_ENABLE_PUSH.rawValue), value: 0))
-    }
-    _ = nghttp2_submit_settings(session, 0, settings, settings.count)
-    _ = nghttp2_session_set_local_window_size(session, 0, 0, Int32(configuration.connectionWindowBytes))
-    return session
   }
 
   /// Sends what nghttp2 has, as long as the socket takes it.
   private func pump() {
     guard let context, !isPumping, !isReceiving, !isClosing else { return }
+    if isTerminating, !context.channel.isWritable {
+      // The peer would not read the reason.
+      return context.close(promise: nil)
+    }
     isPumping = true
     var more = true
     // A write may end the channel, and with it the session.
@@ -263,6 +245,7 @@ package final class HTTP2Connection: ChannelDuplexHandler {
       outbound.clear(minimumCapacity: 4096)
       more = fill(from: session)
       guard outbound.readableBytes > 0 else { break }
+      counted.bytesSent += outbound.readableBytes
       context.writeAndFlush(wrapOutboundOut(outbound), promise: nil)
     }
     isPumping = false
@@ -271,7 +254,10 @@ package final class HTTP2Connection: ChannelDuplexHandler {
       self.moved.removeAll(keepingCapacity: true)
       for stream in moved { stream.reportMoved() }
     }
-    if !more, let session, nghttp2_session_want_read(session) == 0, nghttp2_session_want_write(session) == 0 {
+    guard !more, let session else { return }
+    if isTerminationSent {
+      lingerAndClose(context)
+    } else if nghttp2_session_want_read(session) == 0, nghttp2_session_want_write(session) == 0 {
       close(context)
     }
   }
@@ -279,6 +265,7 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   /// Gathers one batch; false when nghttp2 has nothing left.
   private func fill(from session: OpaquePointer) -> Bool {
     while outbound.readableBytes < HTTP2Configuration.writeBatchBytes {
+      if isTerminationSent { return false }
       var bytes: UnsafePointer<UInt8>?
       // DATA does not come back from here: `SessionCallbacks` moves it into `outbound` directly.
       let count = nghttp2_session_mem_send(session, &bytes)
@@ -302,8 +289,18 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     }
   }
 
+  /// After an error's GOAWAY: its reader shall have it before the connection goes. What it sends meanwhile is dropped.
+  private func lingerAndClose(_ context: ChannelHandlerContext) {
+    tearDown()
+    linger = context.eventLoop.assumeIsolated().scheduleTask(in: HTTP2Configuration.lingerTime) {
+      context.close(promise: nil)
+    }
+  }
+
   /// Runs once, outside of all callbacks: the channel delivers its end in a turn of its own.
   private func tearDown() {
+    linger?.cancel()
+    tick?.cancel()
     guard let session else { return }
     isClosing = true
     self.session = nil
@@ -312,63 +309,5 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     for stream in streams { stream.close(.connectError) }
     nghttp2_session_del(session)
     delegate.connectionClosed()
-  }
-}
-
-// What the callbacks of the session report.
-extension HTTP2Connection {
-  func insert(_ stream: HTTP2Stream) {
-    stream.index = streams.count
-    streams.append(stream)
-  }
-
-  func accept(id: Int32) {
-    guard let session else { return }
-    let stream = HTTP2Stream(id: id, connection: self)
-    insert(stream)
-    nghttp2_session_set_stream_user_data(session, id, Unmanaged.passUnretained(stream).toOpaque())
-    // Not incremental is the default of RFC 9218: one busy stream would be served until it ends.
-    var priority = nghttp2_extpri(urgency: UInt32(NGHTTP2_EXTPRI_DEFAULT_URGENCY), inc: 1)
-    nghttp2_session_change_extpri_stream_priority(session, id, &priority, 1)
-    stream.delegate = delegate.accept(stream)
-  }
-
-  func streamClosed(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) {
-    if stream.heldBytes > 0, let session {
-      _ = nghttp2_session_consume_connection(session, stream.heldBytes)
-    }
-    let last = streams.count - 1
-    if stream.index != last {
-      streams[stream.index] = streams[last]
-      streams[stream.index].index = stream.index
-    }
-    streams.removeLast()
-    stream.close(code)
-  }
-
-  /// nghttp2 declined to send the headers of a stream, such as a list over its limit of 64 KiB. Without them the
-  /// stream would neither go on nor end.
-  func headersNotSent(_ id: Int32, isRequest: Bool) {
-    guard let session, let stream = streams.first(where: { $0.id == id }) else { return }
-    guard isRequest else { return stream.reset(.internalError) }
-    // The peer knows of no stream to be reset. nghttp2 would close it as refused, which asks for another attempt.
-    _ = nghttp2_session_set_stream_user_data(session, id, nil)
-    streamClosed(stream, .internalError)
-  }
-
-  func moveFrame(of stream: HTTP2Stream, head: UnsafePointer<UInt8>, length: Int) {
-    outbound.writeBytes(UnsafeRawBufferPointer(start: head, count: 9))
-    stream.moveFrame(length, to: &outbound)
-  }
-
-  func pingAcknowledged(_ payload: UnsafeRawBufferPointer) {
-    guard let session, isDraining, role == .server, payload.elementsEqual(Self.drainPing) else { return }
-    let last = nghttp2_session_get_last_proc_stream_id(session)
-    _ = nghttp2_submit_goaway(session, 0, last, HTTP2ErrorCode.noError.rawValue, nil, 0)
-  }
-
-  func goAwayReceived(_ code: HTTP2ErrorCode, debug: String) {
-    if code != .noError { closeReason = "the peer ended the connection with \(code) \(debug)" }
-    delegate.goAwayReceived()
   }
 }

@@ -12,6 +12,8 @@ package final class HTTP2Stream {
   /// Where the connection keeps this stream.
   var index = 0
   package internal(set) var isClosed = false
+  /// Tells later how long it was open, without a look at the clock.
+  let openedAtTick: Int
   var hadHeaders = false
   var inboundEnded = false
   private var headerListBytes = 0
@@ -32,6 +34,7 @@ package final class HTTP2Stream {
   init(id: Int32, connection: HTTP2Connection) {
     self.id = id
     self.connection = connection
+    openedAtTick = connection.ticks
     maxHeaderListBytes =
       connection.configuration.maxHeaderListBytes * HTTP2Configuration.headerListTerminationFactor
   }

@@ -34,7 +34,7 @@ final class SessionCallbacks: @unchecked Sendable {
         let connection = SessionCallbacks.connection(user)
         if connection.role == .server {
           connection.terminate(.enhanceYourCalm, reason: "header list far over its limit")
-          return 0
+          return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
         }
         // One answer with too much to say must not take the other calls of the connection with it. The failure
         // makes nghttp2 decode the rest of the list, as compression demands, without showing it to us.
@@ -60,21 +60,15 @@ final class SessionCallbacks: @unchecked Sendable {
 
     nghttp2_session_callbacks_set_on_frame_recv_callback(pointer) { session, frame, user in
       guard let frame, let user else { return 0 }
-      SessionCallbacks.received(frame, SessionCallbacks.connection(user), session)
-      return 0
+      let connection = SessionCallbacks.connection(user)
+      SessionCallbacks.received(frame, connection, session)
+      // The rest of what was read is not looked at.
+      return connection.isTerminating ? NGHTTP2_ERR_CALLBACK_FAILURE.rawValue : 0
     }
 
     nghttp2_session_callbacks_set_on_frame_send_callback(pointer) { session, frame, user in
       guard let frame, let user else { return 0 }
-      let head = frame.pointee.hd
-      guard head.type == UInt8(NGHTTP2_HEADERS.rawValue),
-        head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0,
-        SessionCallbacks.connection(user).role == .server,
-        let stream = SessionCallbacks.stream(session, head.stream_id), !stream.inboundEnded
-      else { return 0 }
-      // The call is over but the client still sends: tell it to stop, without calling it an error
-      // (RFC 9113, 8.1). Earlier the RST would overtake the response.
-      stream.reset(.noError)
+      SessionCallbacks.sent(frame, SessionCallbacks.connection(user), session)
       return 0
     }
 
@@ -125,17 +119,47 @@ final class SessionCallbacks: @unchecked Sendable {
       // The chunk callback does not know the end: a frame may come in several chunks or none.
       if endStream, let stream = stream(session, head.stream_id) { end(stream) }
     case NGHTTP2_SETTINGS.rawValue:
-      if !isAck { connection.delegate.settingsReceived() }
+      if !isAck { connection.settingsReceived() }
     case NGHTTP2_PING.rawValue:
-      if isAck { withUnsafeBytes(of: frame.pointee.ping.opaque_data) { connection.pingAcknowledged($0) } }
+      guard isAck else { return connection.pingReceived() }
+      withUnsafeBytes(of: frame.pointee.ping.opaque_data) { connection.pingAcknowledged($0) }
+    case NGHTTP2_RST_STREAM.rawValue:
+      connection.resetReceived(stream(session, head.stream_id))
     case NGHTTP2_GOAWAY.rawValue:
       let goAway = frame.pointee.goaway
-      let debug = UnsafeBufferPointer(start: goAway.opaque_data, count: min(goAway.opaque_data_len, 128))
-      connection.goAwayReceived(
-        HTTP2ErrorCode(rawValue: goAway.error_code), debug: String(decoding: debug, as: UTF8.self))
+      connection.goAwayReceived(HTTP2ErrorCode(rawValue: goAway.error_code), debug: debug(goAway))
     default:
       break
     }
+  }
+
+  private static func sent(
+    _ frame: UnsafePointer<nghttp2_frame>, _ connection: HTTP2Connection, _ session: OpaquePointer?
+  ) {
+    let head = frame.pointee.hd
+    switch UInt32(head.type) {
+    case NGHTTP2_HEADERS.rawValue:
+      connection.limits.sentHeaders()
+      guard head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0, connection.role == .server,
+        let stream = stream(session, head.stream_id), !stream.inboundEnded
+      else { return }
+      // The call is over but the client still sends: tell it to stop, without calling it an error
+      // (RFC 9113, 8.1). Earlier the RST would overtake the response.
+      stream.reset(.noError)
+    case NGHTTP2_RST_STREAM.rawValue:
+      connection.resetSent(HTTP2ErrorCode(rawValue: frame.pointee.rst_stream.error_code))
+    case NGHTTP2_GOAWAY.rawValue:
+      let goAway = frame.pointee.goaway
+      connection.goAwaySent(HTTP2ErrorCode(rawValue: goAway.error_code), debug: debug(goAway))
+    default:
+      break
+    }
+  }
+
+  /// The words that go with a GOAWAY, as many as fit into a line of a log.
+  private static func debug(_ goAway: nghttp2_goaway) -> String {
+    let bytes = UnsafeBufferPointer(start: goAway.opaque_data, count: min(goAway.opaque_data_len, 128))
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   private static func end(_ stream: HTTP2Stream) {

@@ -8,13 +8,14 @@ import grpcio_server
 from conftest import PATIENCE_SECONDS
 
 CASES = [
-    "empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong", "empty_stream",
+    "empty_unary", "large_unary", "client_compressed_unary", "server_compressed_unary", "client_compressed_streaming",
+    "server_compressed_streaming", "client_streaming", "server_streaming", "ping_pong", "empty_stream",
     "custom_metadata", "status_code_and_message", "special_status_message", "unimplemented_method",
     "unimplemented_service", "cancel_after_begin", "cancel_after_first_response", "timeout_on_sleeping_server",
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server():
     with grpcio_server.serving() as address:
         yield address

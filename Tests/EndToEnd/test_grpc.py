@@ -1,13 +1,10 @@
 """The official grpcio client calls StoreSvc; it shares nothing with us but the protos."""
 
-import subprocess
-import sys
-
 import grpc
 import pytest
 
 from contract import PRINCIPAL, call, connect, message, store
-from harness import ROOT, eventually
+from harness import eventually
 
 V1 = "mainstreet.store.v1."
 
@@ -108,10 +105,3 @@ def test_another_tenant_sees_nothing(channel):
     stub = store(channel, "GetStore")
     error = failure(stub, message(V1 + "GetStoreRequest", store_id=created.store_id), metadata=other)
     assert error.code() == grpc.StatusCode.NOT_FOUND
-
-
-def test_the_wire_is_what_grpcio_expects(shared_platform):
-    script = ROOT / "Tests/Interop/grpcio_wire.py"
-    command = [sys.executable, script, shared_platform.store.addresses["grpc"]]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr

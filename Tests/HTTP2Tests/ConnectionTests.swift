@@ -193,6 +193,7 @@ final class ReadCounter: ChannelOutboundHandler {
     _ = try pair.open(headers)
     try pair.settle()
     #expect(pair.server.isClosed)
+    pair.loop.advanceTime(by: .seconds(1))
     #expect(!pair.serverChannel.isActive)
     #expect(pair.serverHTTP2.closeReason?.contains("header list") == true)
     #expect(pair.clientHTTP2.closeReason?.contains("ENHANCE_YOUR_CALM") == true)

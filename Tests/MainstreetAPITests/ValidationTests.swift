@@ -114,6 +114,9 @@ import Testing
       func check(_ request: HealthCheckRequest, _ context: CallContext) async throws -> HealthCheckResponse {
         HealthCheckResponse(status: .serving)
       }
+      func list(_ request: HealthListRequest, _ context: CallContext) async throws -> HealthListResponse {
+        HealthListResponse()
+      }
       func watch(
         _ request: HealthCheckRequest, _ responses: ResponseWriter<HealthCheckResponse>,
         _ context: CallContext
@@ -123,7 +126,7 @@ import Testing
     }
     let definition = AlwaysServing().serviceDefinition
     #expect(definition.name == "grpc.health.v1.Health")
-    #expect(definition.methods.map(\.name) == ["Check", "Watch"])
+    #expect(definition.methods.map(\.name) == ["Check", "List", "Watch"])
     #expect(definition.methods.allSatisfy { $0.access == .public })
   }
 }

@@ -36,8 +36,15 @@ func withClient<Result: Sendable>(
   _ address: RPCAddress, configuration: RPCClient.Configuration = .init(),
   body: (RPCClient) async throws -> Result
 ) async throws -> Result {
+  try await withClient(RPCTarget(address), configuration: configuration, body: body)
+}
+
+func withClient<Result: Sendable>(
+  _ target: RPCTarget, configuration: RPCClient.Configuration = .init(),
+  body: (RPCClient) async throws -> Result
+) async throws -> Result {
   let client = RPCClient(
-    target: address, configuration: configuration, eventLoopGroup: loops.client, logger: .quiet)
+    target: target, configuration: configuration, eventLoopGroup: loops.client, logger: .quiet)
   let started = Started()
   let group = ServiceGroup(services: [client, started], logger: .quiet)
   let running = Task { try await group.run() }

@@ -6,7 +6,7 @@ import Testing
   @Test("Ready means every promised listener is bound and every check passes")
   func obstacles() {
     let readiness = Readiness(promised: ["grpc", "admin"], readyFile: nil)
-    readiness.addCheck("postgres") { "no connection" }
+    readiness.report("no connection", of: "postgres")
     #expect(
       readiness.obstacles == [
         "grpc: not listening yet", "admin: not listening yet", "postgres: no connection",

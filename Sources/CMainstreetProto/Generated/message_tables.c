@@ -3,6 +3,7 @@
 
 #include "Generated/google/api/httpbody.pb-c.h"
 #include "Generated/grpc/health/v1/health.pb-c.h"
+#include "Generated/grpc/reflection/v1/reflection.pb-c.h"
 #include "Generated/google/protobuf/timestamp.pb-c.h"
 #include "Generated/mainstreet/store/v1/poll.pb-c.h"
 #include "Generated/mainstreet/store/v1/report.pb-c.h"
@@ -13,6 +14,17 @@
 static const mainstreet_message google__api__http_body;
 static const mainstreet_message grpc__health__v1__health_check_request;
 static const mainstreet_message grpc__health__v1__health_check_response;
+static const mainstreet_message grpc__health__v1__health_list_request;
+static const mainstreet_message grpc__health__v1__health_list_response;
+static const mainstreet_message grpc__health__v1__health_list_response__statuses_entry;
+static const mainstreet_message grpc__reflection__v1__server_reflection_request;
+static const mainstreet_message grpc__reflection__v1__extension_request;
+static const mainstreet_message grpc__reflection__v1__server_reflection_response;
+static const mainstreet_message grpc__reflection__v1__file_descriptor_response;
+static const mainstreet_message grpc__reflection__v1__extension_number_response;
+static const mainstreet_message grpc__reflection__v1__list_service_response;
+static const mainstreet_message grpc__reflection__v1__service_response;
+static const mainstreet_message grpc__reflection__v1__error_response;
 static const mainstreet_message google__protobuf__timestamp;
 static const mainstreet_message mainstreet__store__v1__poll;
 static const mainstreet_message mainstreet__store__v1__poll_result;
@@ -64,6 +76,94 @@ static const mainstreet_field grpc__health__v1__health_check_response__fields[] 
 static const mainstreet_message grpc__health__v1__health_check_response = {
   &grpc__health__v1__health_check_response__descriptor, 1, grpc__health__v1__health_check_response__fields};
 const mainstreet_message *grpc__health__v1__health_check_response__table(void) { return &grpc__health__v1__health_check_response; }
+
+static const mainstreet_message grpc__health__v1__health_list_request = {
+  &grpc__health__v1__health_list_request__descriptor, 0, NULL};
+const mainstreet_message *grpc__health__v1__health_list_request__table(void) { return &grpc__health__v1__health_list_request; }
+
+static const mainstreet_field grpc__health__v1__health_list_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, true, &grpc__health__v1__health_list_response__statuses_entry},
+};
+static const mainstreet_message grpc__health__v1__health_list_response = {
+  &grpc__health__v1__health_list_response__descriptor, 1, grpc__health__v1__health_list_response__fields};
+const mainstreet_message *grpc__health__v1__health_list_response__table(void) { return &grpc__health__v1__health_list_response; }
+
+static const mainstreet_field grpc__health__v1__health_list_response__statuses_entry__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_MESSAGE, false, &grpc__health__v1__health_check_response},
+};
+static const mainstreet_message grpc__health__v1__health_list_response__statuses_entry = {
+  &grpc__health__v1__health_list_response__statuses_entry__descriptor, 2, grpc__health__v1__health_list_response__statuses_entry__fields};
+const mainstreet_message *grpc__health__v1__health_list_response__statuses_entry__table(void) { return &grpc__health__v1__health_list_response__statuses_entry; }
+
+static const mainstreet_field grpc__reflection__v1__server_reflection_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_STRING, false, NULL},
+  {5, MAINSTREET_MESSAGE, false, &grpc__reflection__v1__extension_request},
+  {6, MAINSTREET_STRING, false, NULL},
+  {7, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message grpc__reflection__v1__server_reflection_request = {
+  &grpc__reflection__v1__server_reflection_request__descriptor, 6, grpc__reflection__v1__server_reflection_request__fields};
+const mainstreet_message *grpc__reflection__v1__server_reflection_request__table(void) { return &grpc__reflection__v1__server_reflection_request; }
+
+static const mainstreet_field grpc__reflection__v1__extension_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_VARINT, false, NULL},
+};
+static const mainstreet_message grpc__reflection__v1__extension_request = {
+  &grpc__reflection__v1__extension_request__descriptor, 2, grpc__reflection__v1__extension_request__fields};
+const mainstreet_message *grpc__reflection__v1__extension_request__table(void) { return &grpc__reflection__v1__extension_request; }
+
+static const mainstreet_field grpc__reflection__v1__server_reflection_response__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_MESSAGE, false, &grpc__reflection__v1__server_reflection_request},
+  {4, MAINSTREET_MESSAGE, false, &grpc__reflection__v1__file_descriptor_response},
+  {5, MAINSTREET_MESSAGE, false, &grpc__reflection__v1__extension_number_response},
+  {6, MAINSTREET_MESSAGE, false, &grpc__reflection__v1__list_service_response},
+  {7, MAINSTREET_MESSAGE, false, &grpc__reflection__v1__error_response},
+};
+static const mainstreet_message grpc__reflection__v1__server_reflection_response = {
+  &grpc__reflection__v1__server_reflection_response__descriptor, 6, grpc__reflection__v1__server_reflection_response__fields};
+const mainstreet_message *grpc__reflection__v1__server_reflection_response__table(void) { return &grpc__reflection__v1__server_reflection_response; }
+
+static const mainstreet_field grpc__reflection__v1__file_descriptor_response__fields[] = {
+  {1, MAINSTREET_BYTES, true, NULL},
+};
+static const mainstreet_message grpc__reflection__v1__file_descriptor_response = {
+  &grpc__reflection__v1__file_descriptor_response__descriptor, 1, grpc__reflection__v1__file_descriptor_response__fields};
+const mainstreet_message *grpc__reflection__v1__file_descriptor_response__table(void) { return &grpc__reflection__v1__file_descriptor_response; }
+
+static const mainstreet_field grpc__reflection__v1__extension_number_response__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_VARINT, true, NULL},
+};
+static const mainstreet_message grpc__reflection__v1__extension_number_response = {
+  &grpc__reflection__v1__extension_number_response__descriptor, 2, grpc__reflection__v1__extension_number_response__fields};
+const mainstreet_message *grpc__reflection__v1__extension_number_response__table(void) { return &grpc__reflection__v1__extension_number_response; }
+
+static const mainstreet_field grpc__reflection__v1__list_service_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, true, &grpc__reflection__v1__service_response},
+};
+static const mainstreet_message grpc__reflection__v1__list_service_response = {
+  &grpc__reflection__v1__list_service_response__descriptor, 1, grpc__reflection__v1__list_service_response__fields};
+const mainstreet_message *grpc__reflection__v1__list_service_response__table(void) { return &grpc__reflection__v1__list_service_response; }
+
+static const mainstreet_field grpc__reflection__v1__service_response__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message grpc__reflection__v1__service_response = {
+  &grpc__reflection__v1__service_response__descriptor, 1, grpc__reflection__v1__service_response__fields};
+const mainstreet_message *grpc__reflection__v1__service_response__table(void) { return &grpc__reflection__v1__service_response; }
+
+static const mainstreet_field grpc__reflection__v1__error_response__fields[] = {
+  {1, MAINSTREET_VARINT, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message grpc__reflection__v1__error_response = {
+  &grpc__reflection__v1__error_response__descriptor, 2, grpc__reflection__v1__error_response__fields};
+const mainstreet_message *grpc__reflection__v1__error_response__table(void) { return &grpc__reflection__v1__error_response; }
 
 static const mainstreet_field google__protobuf__timestamp__fields[] = {
   {1, MAINSTREET_VARINT, false, NULL},

@@ -10,6 +10,9 @@ package protocol Health: Sendable {
   /// The health of one service now. An unknown service is NOT_FOUND.
   func check(_ request: HealthCheckRequest, _ context: CallContext) async throws -> HealthCheckResponse
 
+  /// The health of every service now.
+  func list(_ request: HealthListRequest, _ context: CallContext) async throws -> HealthListResponse
+
   /// The health of one service now and at each change. An unknown service is SERVICE_UNKNOWN.
   func watch(
     _ request: HealthCheckRequest, _ responses: ResponseWriter<HealthCheckResponse>, _ context: CallContext)
@@ -23,6 +26,7 @@ extension Health {
       name: "grpc.health.v1.Health",
       methods: [
         .unary("Check", access: .public, self.check),
+        .unary("List", access: .public, self.list),
         .serverStreaming("Watch", access: .public, self.watch),
       ]
     )
@@ -43,6 +47,14 @@ package struct HealthClient: Sendable {
   {
     try await client.unary(
       path: "/grpc.health.v1.Health/Check", request: request, metadata: metadata, deadline: deadline)
+  }
+
+  /// The health of every service now.
+  package func list(_ request: HealthListRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil)
+    async throws -> ClientResponse<HealthListResponse>
+  {
+    try await client.unary(
+      path: "/grpc.health.v1.Health/List", request: request, metadata: metadata, deadline: deadline)
   }
 
   /// The health of one service now and at each change. An unknown service is SERVICE_UNKNOWN.
@@ -167,5 +179,104 @@ extension HealthCheckResponse: CMessage {
   func fill(_ c: UnsafeMutablePointer<Grpc__Health__V1__HealthCheckResponse>, from arena: inout Arena) {
     grpc__health__v1__health_check_response__init(c)
     c.pointee.status = .init(rawValue: UInt32(bitPattern: status.rawValue))
+  }
+}
+
+/// Asks for the health of every service.
+package struct HealthListRequest: Hashable, Sendable {
+  package init() {}
+}
+
+extension HealthListRequest: CMessage {
+  package static let fullName = "grpc.health.v1.HealthListRequest"
+  static var table: UnsafePointer<mainstreet_message> { grpc__health__v1__health_list_request__table() }
+
+  package init(decoding bytes: ByteBuffer) throws(MessageDecodingError) {
+    self = try CEncoding.decode(bytes)
+  }
+
+  package func encode(into buffer: inout ByteBuffer) {
+    CEncoding.encode(self, into: &buffer)
+  }
+
+  init(_ c: UnsafePointer<Grpc__Health__V1__HealthListRequest>) {
+    self.init()
+  }
+
+  func fill(_ c: UnsafeMutablePointer<Grpc__Health__V1__HealthListRequest>, from arena: inout Arena) {
+    grpc__health__v1__health_list_request__init(c)
+  }
+}
+
+/// The health of every service.
+package struct HealthListResponse: Hashable, Sendable {
+  /// By full name of the service; the empty name is the server as a whole.
+  package var statuses: [HealthListResponse.StatusesEntry]
+
+  package init(statuses: [HealthListResponse.StatusesEntry] = []) {
+    self.statuses = statuses
+  }
+}
+
+extension HealthListResponse: CMessage {
+  package static let fullName = "grpc.health.v1.HealthListResponse"
+  static var table: UnsafePointer<mainstreet_message> { grpc__health__v1__health_list_response__table() }
+
+  package init(decoding bytes: ByteBuffer) throws(MessageDecodingError) {
+    self = try CEncoding.decode(bytes)
+  }
+
+  package func encode(into buffer: inout ByteBuffer) {
+    CEncoding.encode(self, into: &buffer)
+  }
+
+  init(_ c: UnsafePointer<Grpc__Health__V1__HealthListResponse>) {
+    statuses = CEncoding.messages(c.pointee.statuses, count: c.pointee.n_statuses)
+  }
+
+  func fill(_ c: UnsafeMutablePointer<Grpc__Health__V1__HealthListResponse>, from arena: inout Arena) {
+    grpc__health__v1__health_list_response__init(c)
+    c.pointee.n_statuses = statuses.count
+    c.pointee.statuses = arena.messages(statuses)
+  }
+}
+
+extension HealthListResponse {
+  package struct StatusesEntry: Hashable, Sendable {
+    package var key: String
+    package var value: HealthCheckResponse?
+
+    package init(key: String = "", value: HealthCheckResponse? = nil) {
+      self.key = key
+      self.value = value
+    }
+  }
+}
+
+extension HealthListResponse.StatusesEntry: CMessage {
+  package static let fullName = "grpc.health.v1.HealthListResponse.StatusesEntry"
+  static var table: UnsafePointer<mainstreet_message> {
+    grpc__health__v1__health_list_response__statuses_entry__table()
+  }
+
+  package init(decoding bytes: ByteBuffer) throws(MessageDecodingError) {
+    self = try CEncoding.decode(bytes)
+  }
+
+  package func encode(into buffer: inout ByteBuffer) {
+    CEncoding.encode(self, into: &buffer)
+  }
+
+  init(_ c: UnsafePointer<Grpc__Health__V1__HealthListResponse__StatusesEntry>) {
+    key = String(c.pointee.key)
+    value = c.pointee.value.map { HealthCheckResponse(message: $0) }
+  }
+
+  func fill(
+    _ c: UnsafeMutablePointer<Grpc__Health__V1__HealthListResponse__StatusesEntry>, from arena: inout Arena
+  ) {
+    grpc__health__v1__health_list_response__statuses_entry__init(c)
+    c.pointee.key = arena.copy(key)
+    if let value { c.pointee.value = arena.message(value) }
   }
 }

@@ -9,13 +9,13 @@ package struct ServiceDefinition: Sendable {
     self.methods = methods
   }
 
-  /// The same service, whose calls are not waited for at shutdown: see `MethodDefinition.endsAtShutdown`.
+  /// The same service, whose streaming calls are not waited for at shutdown: see `MethodDefinition.endsAtShutdown`.
   package func endingAtShutdown() -> ServiceDefinition {
     ServiceDefinition(
       name: name,
       methods: methods.map { method in
         var method = method
-        method.endsAtShutdown = true
+        if case .streaming = method.handler { method.endsAtShutdown = true }
         return method
       })
   }

@@ -1,6 +1,5 @@
 package import Postgres
 import ServiceLifecycle
-import Synchronization
 
 extension Setting {
   /// What every program with a schema can be told.
@@ -38,17 +37,7 @@ extension ServiceContext {
 /// A program's Postgres client, watched so that `/readyz` tells the truth.
 package struct Database: Service {
   package let client: PostgresClient
-  private let watch = Watch()
-
-  /// What the last look found wrong.
-  private final class Watch: Sendable {
-    let obstacle = Mutex<String?>(nil)
-  }
-
-  init(client: PostgresClient, readiness: Readiness) {
-    self.client = client
-    readiness.addCheck("postgres") { [watch] in watch.obstacle.withLock { $0 } }
-  }
+  let readiness: Readiness
 
   package func run() async throws {
     await withDiscardingTaskGroup { group in
@@ -65,11 +54,11 @@ package struct Database: Service {
   private func look() async {
     do {
       try await client.ping()
-      watch.obstacle.withLock { $0 = nil }
+      readiness.report(nil, of: "postgres")
     } catch is CancellationError {
       return
     } catch {
-      watch.obstacle.withLock { $0 = "\(error)" }
+      readiness.report("\(error)", of: "postgres")
     }
   }
 }

@@ -8,6 +8,9 @@ extension Setting {
   package static let rpc = [
     Setting("grpc.listen", default: "127.0.0.1:0", help: "Where gRPC is served: host:port or unix:/path."),
     Setting(
+      "grpc.reflection", default: "true",
+      help: "Tell anyone who can call the service what its contract is (grpc.reflection v1 and v1alpha)."),
+    Setting(
       "trust.development.principal", default: "false",
       help: "Believe unsigned principals. For development only: every caller can be anyone."),
   ]
@@ -23,12 +26,20 @@ extension ServiceContext {
     let admission = Admission(trustsDevelopmentPrincipal: trusts)
     var configuration = RPCServer.Configuration(address: try settings.address("grpc.listen"))
     configuration.shutdownGrace = try settings.duration("shutdown.grace")
-    let health = HealthService(services: Set(services.map(\.name)), readiness: readiness)
     let server = RPCServer(
-      services: services + [health.serviceDefinition], configuration: configuration,
+      services: try withStandardServices(services), configuration: configuration,
       eventLoopGroup: eventLoopGroup,
       admit: { try admission.admit($0, $1) }, logger: logger)
     return AnnouncedServer(server: server, readiness: readiness)
+  }
+
+  /// The services with health and, unless it is turned off, reflection.
+  private func withStandardServices(_ services: [ServiceDefinition]) throws -> [ServiceDefinition] {
+    let health = HealthService(services: Set(services.map(\.name)), readiness: readiness)
+    let served = services + [health.serviceDefinition.endingAtShutdown()]
+    guard try settings.bool("grpc.reflection") else { return served }
+    let reflection = try ReflectionService(descriptorSet: descriptorSet, services: served.map(\.name))
+    return served + reflection.serviceDefinitions
   }
 }
 

@@ -26,6 +26,10 @@ struct Call: AsyncParsableCommand {
 enum Case: String, CaseIterable, ExpressibleByArgument {
   case emptyUnary = "empty_unary"
   case largeUnary = "large_unary"
+  case clientCompressedUnary = "client_compressed_unary"
+  case serverCompressedUnary = "server_compressed_unary"
+  case clientCompressedStreaming = "client_compressed_streaming"
+  case serverCompressedStreaming = "server_compressed_streaming"
   case clientStreaming = "client_streaming"
   case serverStreaming = "server_streaming"
   case pingPong = "ping_pong"
@@ -50,6 +54,10 @@ enum Case: String, CaseIterable, ExpressibleByArgument {
     switch self {
     case .emptyUnary: try await caller.emptyUnary()
     case .largeUnary: try await caller.largeUnary()
+    case .clientCompressedUnary: try await caller.clientCompressedUnary()
+    case .serverCompressedUnary: try await caller.serverCompressedUnary()
+    case .clientCompressedStreaming: try await caller.clientCompressedStreaming()
+    case .serverCompressedStreaming: try await caller.serverCompressedStreaming()
     case .clientStreaming: try await caller.clientStreaming()
     case .serverStreaming: try await caller.serverStreaming()
     case .pingPong: try await caller.pingPong()

@@ -16,7 +16,11 @@ struct InteropService: TestService {
 
   func unaryCall(_ request: SimpleRequest, _ context: CallContext) async throws -> SimpleResponse {
     context.echoMetadata()
+    try context.expectCompressed(request.expectCompressed)
     try request.responseStatus?.raise()
+    if let wanted = request.responseCompressed?.value {
+      context.responseEncoding = wanted ? .gzip : .identity
+    }
     return SimpleResponse(
       payload: try .zeros(request.responseSize), serverId: request.fillServerId ? serverId : "")
   }
@@ -26,7 +30,10 @@ struct InteropService: TestService {
   ) async throws -> StreamingInputCallResponse {
     context.echoMetadata()
     var size = 0
-    for try await request in requests { size += request.payload?.body.readableBytes ?? 0 }
+    for try await request in requests {
+      try context.expectCompressed(request.expectCompressed)
+      size += request.payload?.body.readableBytes ?? 0
+    }
     return StreamingInputCallResponse(aggregatedPayloadSize: Int32(clamping: size))
   }
 
@@ -35,7 +42,7 @@ struct InteropService: TestService {
     _ context: CallContext
   ) async throws {
     context.echoMetadata()
-    try await answer(request, responses)
+    try await answer(request, responses, context)
   }
 
   func fullDuplexCall(
@@ -43,7 +50,7 @@ struct InteropService: TestService {
     _ responses: ResponseWriter<StreamingOutputCallResponse>, _ context: CallContext
   ) async throws {
     context.echoMetadata()
-    for try await request in requests { try await answer(request, responses) }
+    for try await request in requests { try await answer(request, responses, context) }
   }
 
   func halfDuplexCall(
@@ -53,7 +60,7 @@ struct InteropService: TestService {
     context.echoMetadata()
     var waiting: [StreamingOutputCallRequest] = []
     for try await request in requests { waiting.append(request) }
-    for request in waiting { try await answer(request, responses) }
+    for request in waiting { try await answer(request, responses, context) }
   }
 
   func unimplementedMethod(_ request: Empty, _ context: CallContext) async throws -> Empty {
@@ -61,11 +68,17 @@ struct InteropService: TestService {
   }
 
   private func answer(
-    _ request: StreamingOutputCallRequest, _ responses: ResponseWriter<StreamingOutputCallResponse>
+    _ request: StreamingOutputCallRequest, _ responses: ResponseWriter<StreamingOutputCallResponse>,
+    _ context: CallContext
   ) async throws {
+    if request.responseParameters.contains(where: { $0.compressed?.value == true }) {
+      context.responseEncoding = .gzip
+    }
     for wanted in request.responseParameters {
       if wanted.intervalUs > 0 { try await Task.sleep(for: .microseconds(Int64(wanted.intervalUs))) }
-      try await responses.write(StreamingOutputCallResponse(payload: try .zeros(wanted.size)))
+      try await responses.write(
+        StreamingOutputCallResponse(payload: try .zeros(wanted.size)),
+        compressed: wanted.compressed?.value ?? true)
     }
     try request.responseStatus?.raise()
   }
@@ -81,6 +94,14 @@ extension CallContext {
     if let bytes = metadata[binary: "x-grpc-test-echo-trailing-bin"] {
       setTrailingMetadata("x-grpc-test-echo-trailing-bin", bytes)
     }
+  }
+}
+
+extension CallContext {
+  /// Whether the message taken last came as its sender says.
+  fileprivate func expectCompressed(_ expected: BoolValue?) throws {
+    guard let expected, expected.value != isRequestCompressed else { return }
+    throw RPCError(.invalidArgument, "the message came \(isRequestCompressed ? "" : "un")compressed")
   }
 }
 

@@ -34,7 +34,7 @@ struct Serve: AsyncParsableCommand {
     var configuration = RPCServer.Configuration(address: try RPCAddress(listen))
     configuration.shutdownGrace = .seconds(drainGrace)
     let server = RPCServer(
-      services: [service, health.serviceDefinition], configuration: configuration,
+      services: [service, health.serviceDefinition.endingAtShutdown()], configuration: configuration,
       eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: threads), admit: { _, _ in },
       logger: logger)
     try await ServiceGroup(

@@ -7,7 +7,8 @@ struct Contract {
   /// In dependency order.
   let files: [FileDescriptor]
 
-  init(serialized: [UInt8]) throws(SchemaError) {
+  /// - Parameter onlyDescribed: name of a file for whose services no code is wanted.
+  init(serialized: [UInt8], onlyDescribed: String = "") throws(SchemaError) {
     set = try DescriptorSet(serialized: serialized)
     var fileOfType: [String: String] = [:]
     for file in set.files {
@@ -15,7 +16,7 @@ struct Contract {
       for enumeration in file.enums { fileOfType[enumeration.fullName] = file.name }
     }
     var kept: Set<String> = []
-    var waiting = set.files.filter { !$0.services.isEmpty }.map(\.name)
+    var waiting = set.files.filter { !$0.services.isEmpty && $0.name != onlyDescribed }.map(\.name)
     while let name = waiting.popLast() {
       guard kept.insert(name).inserted, let file = set.files.first(where: { $0.name == name }) else {
         continue

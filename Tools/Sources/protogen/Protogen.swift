@@ -19,9 +19,10 @@ struct Arguments {
   private var values: [String: String] = [:]
 
   static let usage = """
-    usage: protogen --descriptor-set FILE --c-descriptor-set FILE --name NAME --c DIR --c-headers DIR
+    usage: protogen --descriptor-set FILE --described PROTO --c-descriptor-set FILE --name NAME --c DIR --c-headers DIR
         --c-module MODULE --swift DIR
       --descriptor-set    read: protoc --include_imports --include_source_info -o FILE
+      --described         a proto file that is embedded but gets no code; may be empty
       --c-descriptor-set  written: the same contract as protoc-gen-c takes it
       --name              begins the names of the C functions of the embedded descriptor set
       --c                 written: message tables and the embedded descriptor set
@@ -47,7 +48,7 @@ struct Arguments {
   func run() throws {
     let serialized = try withOwnCommentsOnly(
       [UInt8](Data(contentsOf: URL(fileURLWithPath: value("--descriptor-set")))))
-    let contract = try Contract(serialized: serialized)
+    let contract = try Contract(serialized: serialized, onlyDescribed: value("--described"))
 
     let cSet = try CDescriptorSet.rewrite(serialized, keeping: Set(contract.files.map(\.name)))
     try write(cSet, to: value("--c-descriptor-set"))

@@ -13,18 +13,15 @@ extension Contract {
 
   func refuseWhatIsNotSupported() throws(SchemaError) {
     for message in messages { try check(message) }
+    try refuseRecursion()
     for file in files {
       for enumeration in file.enums { try check(enumeration) }
       for method in file.services.flatMap(\.methods) { try check(method) }
     }
-    try refuseRecursion()
     try refuseSameSwiftNames()
   }
 
   private func check(_ message: MessageDescriptor) throws(SchemaError) {
-    guard !message.isMapEntry else {
-      throw SchemaError("\(message.fullName): map fields are not supported; use a repeated message")
-    }
     guard message.fields.count <= Self.maxFields else {
       throw SchemaError("\(message.fullName) has more than \(Self.maxFields) fields; split it")
     }
@@ -58,6 +55,11 @@ extension Contract {
     guard let input = set.message(method.inputType), let output = set.message(method.outputType) else {
       return
     }
+    // On the wire a map is a list of entries, and that is what it is in Swift; in JSON it would be an object.
+    if !method.routes.isEmpty, let map = mapEntry(in: input) ?? mapEntry(in: output) {
+      throw SchemaError(
+        "\(map): map fields are not supported in rpcs with a route; use a repeated message")
+    }
     for route in method.routes {
       for path in route.template.variables {
         guard path.count == 1, let field = input.field(named: path[0]), !field.isRepeated,
@@ -75,6 +77,16 @@ extension Contract {
         throw SchemaError("\(method.path): response_body '\(name)' is no field of \(output.fullName)")
       }
     }
+  }
+
+  private func mapEntry(in message: MessageDescriptor) -> String? {
+    if message.isMapEntry { return message.fullName }
+    for field in message.fields {
+      if case .message(let name) = field.kind, let inner = set.message(name), let map = mapEntry(in: inner) {
+        return map
+      }
+    }
+    return nil
   }
 
   /// A message within itself could nest without end.

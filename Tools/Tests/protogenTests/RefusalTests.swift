@@ -95,10 +95,6 @@ import Testing
   @Test(
     "What the runtime cannot carry is refused",
     arguments: [
-      (
-        "message Ask { map<string, string> tags = 1; }",
-        "shop.v1.Ask.TagsEntry: map fields are not supported; use a repeated message"
-      ),
       ("message Ask { Ask again = 1; }", "shop.v1.Ask contains itself: recursion is not supported"),
       (
         "message Ask { Other other = 1; } message Other { repeated Ask asks = 1; }",
@@ -120,6 +116,16 @@ import Testing
     ])
   func unsupported(messages: String, reason: String) throws {
     #expect(try refusal(service("rpc Get(Ask) returns (Ask) { \(Self.access) }", messages)) == reason)
+  }
+
+  @Test("A map is taken as the list it is on the wire, but not where it would be a JSON object")
+  func maps() throws {
+    let messages = "message Ask { map<string, string> tags = 1; }"
+    #expect(try refusal(service("rpc Get(Ask) returns (Ask) { \(Self.access) }", messages)) == nil)
+    let route = "option (google.api.http) = {get: \"/shops\"};"
+    #expect(
+      try refusal(service("rpc Get(Ask) returns (Ask) { \(route) \(Self.access) }", messages))
+        == "shop.v1.Ask.TagsEntry: map fields are not supported in rpcs with a route; use a repeated message")
   }
 
   @Test("Two things may not have one Swift name")

@@ -5,6 +5,17 @@
 const mainstreet_message *google__api__http_body__table(void);
 const mainstreet_message *grpc__health__v1__health_check_request__table(void);
 const mainstreet_message *grpc__health__v1__health_check_response__table(void);
+const mainstreet_message *grpc__health__v1__health_list_request__table(void);
+const mainstreet_message *grpc__health__v1__health_list_response__table(void);
+const mainstreet_message *grpc__health__v1__health_list_response__statuses_entry__table(void);
+const mainstreet_message *grpc__reflection__v1__server_reflection_request__table(void);
+const mainstreet_message *grpc__reflection__v1__extension_request__table(void);
+const mainstreet_message *grpc__reflection__v1__server_reflection_response__table(void);
+const mainstreet_message *grpc__reflection__v1__file_descriptor_response__table(void);
+const mainstreet_message *grpc__reflection__v1__extension_number_response__table(void);
+const mainstreet_message *grpc__reflection__v1__list_service_response__table(void);
+const mainstreet_message *grpc__reflection__v1__service_response__table(void);
+const mainstreet_message *grpc__reflection__v1__error_response__table(void);
 const mainstreet_message *google__protobuf__timestamp__table(void);
 const mainstreet_message *mainstreet__store__v1__poll__table(void);
 const mainstreet_message *mainstreet__store__v1__poll_result__table(void);

@@ -17,18 +17,18 @@ package struct RPCTarget: Sendable, Hashable, CustomStringConvertible {
     var hosts: [RPCAddress] = []
     for part in rest.split(separator: ",", omittingEmptySubsequences: false) {
       // `unix:` may stand before the list or before each path.
-      let text = scheme == .unix && !part.hasPrefix("unix:") ? "unix:\(part)" : String(part)
+      let name = scheme == .unix && !part.hasPrefix("unix:") ? "unix:\(part)" : String(part)
       let host: RPCAddress
-      do { host = try RPCAddress(text) } catch {
-        throw RPCTargetError(target: rest, problem: "\(error)")
+      do { host = try RPCAddress(name) } catch {
+        throw RPCTargetError(target: text, problem: "\(error)")
       }
       if let problem = scheme?.problem(with: host) {
-        throw RPCTargetError(target: rest, problem: problem)
+        throw RPCTargetError(target: text, problem: problem)
       }
       if !hosts.contains(host) { hosts.append(host) }
     }
     guard hosts.count <= Self.maxHosts else {
-      throw RPCTargetError(target: rest, problem: "\(hosts.count) addresses are more than \(Self.maxHosts)")
+      throw RPCTargetError(target: text, problem: "\(hosts.count) addresses are more than \(Self.maxHosts)")
     }
     self.hosts = hosts
   }

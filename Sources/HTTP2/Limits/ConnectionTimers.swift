@@ -1,0 +1,171 @@
+import NIOCore
+
+/// Decides when a connection has waited long enough: for its peer to introduce itself, to finish a header list, to read,
+/// to answer a PING, to be of use.
+///
+/// Nothing is scheduled or noted when frames come and go. The connection counts bytes and streams anyway; now and then
+/// one timer shows the counts to `check`, which notices what has not changed since when. So everything happens up to one
+/// `period` late.
+struct ConnectionTimers {
+  /// What the connection looks like at the time of a check.
+  struct Sight {
+    var bytesIn = 0
+    var bytesOut = 0
+    /// Those of them in DATA frames: other frames need no window.
+    var dataOut = 0
+    var streamsOpened = 0
+    var openStreams = 0
+    /// The peer's first SETTINGS are here.
+    var isIntroduced = true
+    /// Tells the header list that is being received from others; 0 for none.
+    var headerBlock = 0
+    var stall: Stall?
+    var isDraining = false
+  }
+
+  /// What bytes that are to be sent wait for: the peer to read its socket, or to grant a window.
+  enum Stall { case socket, window }
+
+  enum Action: Equatable {
+    case ping
+    case drain(reason: String)
+    /// The second step of a drain, which the peer's answer should have caused.
+    case finishDraining
+    case terminate(HTTP2ErrorCode, reason: String)
+    /// The peer would not read a GOAWAY.
+    case close(reason: String)
+  }
+
+  private let configuration: HTTP2Configuration
+  private let start: NIODeadline
+  private let oldAt: NIODeadline?
+
+  private var inbound: Lapse
+  private var outbound: Lapse
+  private var headerBlock: Lapse
+  private var idle: Lapse
+  private var pingedAt: NIODeadline?
+  private var drainedAt: NIODeadline?
+  private var isDrainFinished = false
+  private var isOld = false
+
+  /// How often to check.
+  let period: TimeAmount
+
+  /// `jitter` is in -1...1.
+  init(_ configuration: HTTP2Configuration, jitter: Double, now: NIODeadline) {
+    self.configuration = configuration
+    start = now
+    oldAt = configuration.maxAge.map { now + TimeAmount($0 * (1 + 0.1 * jitter)) }
+    inbound = Lapse(since: now)
+    outbound = Lapse(since: now)
+    headerBlock = Lapse(since: now)
+    idle = Lapse(since: now)
+    let timeouts = [
+      configuration.introductionTimeout, configuration.headerBlockTimeout, configuration.writeStallTimeout,
+      configuration.windowStallTimeout, configuration.keepaliveInterval, configuration.keepaliveTimeout,
+      configuration.idleTimeout, configuration.maxAge, configuration.maxAgeGrace,
+      configuration.drainNoticeTimeout,
+    ].compactMap { $0 }
+    let shortest = timeouts.min() ?? .seconds(60)
+    period = TimeAmount(max(shortest / 4, .milliseconds(5)))
+  }
+
+  /// What is due, one thing at a time: what ends the connection comes first.
+  mutating func check(_ sight: Sight, now: NIODeadline) -> Action? {
+    // All are shown every sight, whichever is due.
+    inbound.see(sight.bytesIn, now)
+    outbound.see(sight.stuckAt, now)
+    headerBlock.see(sight.headerBlock, now)
+    idle.see(sight.openStreams == 0 ? sight.streamsOpened : -1, now)
+    return slowness(sight, now) ?? keepalive(sight, now) ?? drain(sight, now)
+  }
+
+  private func slowness(_ sight: Sight, _ now: NIODeadline) -> Action? {
+    if !sight.isIntroduced, has(configuration.introductionTimeout, passedSince: start, now) {
+      return .close(reason: "the peer did not introduce itself with SETTINGS")
+    }
+    if sight.headerBlock > 0, has(configuration.headerBlockTimeout, passedSince: headerBlock.since, now) {
+      return .terminate(.enhanceYourCalm, reason: "a header list was not finished in time")
+    }
+    switch sight.stall {
+    case .socket where has(configuration.writeStallTimeout, passedSince: outbound.since, now):
+      return .close(reason: "the peer reads nothing")
+    case .window where has(configuration.windowStallTimeout, passedSince: outbound.since, now):
+      return .terminate(.enhanceYourCalm, reason: "the peer grants no window")
+    default:
+      return nil
+    }
+  }
+
+  private mutating func keepalive(_ sight: Sight, _ now: NIODeadline) -> Action? {
+    if let pingedAt, inbound.since <= pingedAt {
+      guard has(configuration.keepaliveTimeout, passedSince: pingedAt, now) else { return nil }
+      return .close(
+        reason: "the peer did not answer a keepalive PING within \(configuration.keepaliveTimeout)")
+    }
+    pingedAt = nil
+    guard sight.isIntroduced, sight.openStreams > 0 || configuration.keepaliveWithoutStreams,
+      has(configuration.keepaliveInterval, passedSince: inbound.since, now)
+    else { return nil }
+    pingedAt = now
+    return .ping
+  }
+
+  private mutating func drain(_ sight: Sight, _ now: NIODeadline) -> Action? {
+    guard sight.isDraining else {
+      if let oldAt, oldAt <= now {
+        isOld = true
+        drainedAt = now
+        return .drain(reason: "the connection has reached its age")
+      }
+      guard sight.openStreams == 0, has(configuration.idleTimeout, passedSince: idle.since, now) else {
+        return nil
+      }
+      drainedAt = now
+      return .drain(reason: "the connection was idle")
+    }
+    let drainedAt = drainedAt ?? now
+    self.drainedAt = drainedAt
+    if !isDrainFinished, has(configuration.drainNoticeTimeout, passedSince: drainedAt, now) {
+      isDrainFinished = true
+      return .finishDraining
+    }
+    if isOld, has(configuration.maxAgeGrace, passedSince: drainedAt, now) {
+      return .terminate(.noError, reason: "the connection has reached its age")
+    }
+    return nil
+  }
+
+  private func has(_ timeout: Duration?, passedSince start: NIODeadline, _ now: NIODeadline) -> Bool {
+    guard let timeout else { return false }
+    return now - start >= TimeAmount(timeout)
+  }
+}
+
+extension ConnectionTimers.Sight {
+  /// Stays the same while nothing of what waits is sent.
+  fileprivate var stuckAt: Int {
+    switch stall {
+    case .socket: bytesOut
+    case .window: dataOut
+    case nil: -1
+    }
+  }
+}
+
+/// Since when a number has been what it is, as far as it was seen.
+private struct Lapse {
+  private(set) var since: NIODeadline
+  private var value = 0
+
+  init(since: NIODeadline) {
+    self.since = since
+  }
+
+  mutating func see(_ value: Int, _ now: NIODeadline) {
+    guard value != self.value else { return }
+    self.value = value
+    since = now
+  }
+}

@@ -1,0 +1,210 @@
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import HTTP2
+
+@Suite("A hostile client") struct HostileClientTests {
+  /// What it sends once, over and over.
+  struct Flood: CustomTestStringConvertible, Sendable {
+    let testDescription: String
+    let frame: @Sendable (Int) -> Frame
+  }
+
+  static let idleFloods = [
+    Flood(testDescription: "empty DATA") { _ in .data(1) },
+    Flood(testDescription: "empty DATA on a stream that has gone") { _ in .data(3) },
+    Flood(testDescription: "PRIORITY") { _ in .priority(5) },
+    Flood(testDescription: "PRIORITY_UPDATE") { _ in Frame(type: 0x10, payload: [0, 0, 0, 1]) },
+    Flood(testDescription: "an unknown type") { _ in Frame(type: 0xe1, flags: 0xff, stream: 77, payload: [1])
+    },
+    Flood(testDescription: "WINDOW_UPDATE of the connection") { _ in .windowUpdate(0, 1) },
+    Flood(testDescription: "WINDOW_UPDATE of a stream") { _ in .windowUpdate(1, 1) },
+    Flood(testDescription: "SETTINGS") { _ in .settings([(4, 65_535)]) },
+    Flood(testDescription: "PING") { _ in .ping },
+    Flood(testDescription: "PING acknowledgements") { _ in
+      Frame(type: 6, flags: 1, payload: Frame.ping.payload)
+    },
+  ]
+
+  @Test("that floods is told so and cut off", arguments: idleFloods, [false, true])
+  func idleFrames(flood: Flood, draining: Bool) throws {
+    let peer = try RawPeer { $0.idleFrames = RateLimit(burst: 200, perSecond: 10) }
+    try peer.introduce()
+    try peer.send(.request(1), .request(3), .reset(3))
+    if draining { try drain(peer) }
+    for _ in 0..<30 { try peer.send(10, flood.frame) }
+    #expect(peer.goAway?.code == .enhanceYourCalm)
+    #expect(peer.delegate.isClosed)
+    #expect(peer.delegate.streams.allSatisfy { $0.recorder.closeCode != nil })
+    #expect(peer.http2.counters.idleFrames < 230)
+    // It may read why; then the connection goes.
+    #expect(peer.channel.isActive)
+    try peer.advance(.seconds(1))
+    #expect(!peer.channel.isActive)
+  }
+
+  /// Both steps: streams are no longer accepted afterwards.
+  private func drain(_ peer: RawPeer) throws {
+    peer.http2.drain()
+    peer.loop.run()
+    try peer.send(Frame(type: 6, flags: 1, payload: Array("draining".utf8)))
+    #expect(peer.goAway?.code == .noError)
+  }
+
+  @Test("that resets its streams as fast as it opens them is cut off", arguments: [false, true])
+  func rapidReset(draining: Bool) throws {
+    let peer = try RawPeer { $0.resets = RateLimit(burst: 20, perSecond: 1) }
+    try peer.introduce()
+    try peer.send(.request(1))
+    if draining {
+      peer.http2.drain()
+      peer.loop.run()
+    }
+    for call in 1...19 { try peer.send(.request(Int32(2 * call + 1)), .reset(Int32(2 * call + 1))) }
+    #expect(peer.goAway?.code != .enhanceYourCalm)
+    try peer.send(100) { index in
+      index.isMultiple(of: 2) ? .request(Int32(101 + index)) : .reset(Int32(100 + index))
+    }
+    #expect(peer.goAway?.code == .enhanceYourCalm)
+    #expect(peer.goAway?.debug == "too many streams reset")
+    #expect(peer.http2.counters.resetsReceived == 21)
+    // What came behind in the same read was not looked at.
+    #expect(peer.delegate.streams.count == 22)
+  }
+
+  @Test("may reset streams that it gave some time")
+  func patientResets() throws {
+    let peer = try RawPeer {
+      $0.resets = RateLimit(burst: 20, perSecond: 1)
+      $0.introductionTimeout = .seconds(4)
+    }
+    try peer.introduce()
+    for second in 0..<20 {
+      try peer.send(4) { .request(Int32(8 * second + 2 * $0 + 1)) }
+      try peer.advance(.seconds(2))
+      try peer.send(4) { .reset(Int32(8 * second + 2 * $0 + 1)) }
+    }
+    #expect(peer.goAway == nil)
+  }
+
+  @Test(
+    "that makes us reset its streams is cut off",
+    arguments: [
+      Flood(testDescription: "window overflow") { .windowUpdate(Int32(2 * $0 + 1), 0x7fff_ffff) },
+      Flood(testDescription: "empty window update") { .windowUpdate(Int32(2 * $0 + 1), 0) },
+      Flood(testDescription: "DATA after the end") { .data(Int32(2 * $0 + 1), 1) },
+      Flood(testDescription: "headers after the end") { .request(Int32(2 * $0 + 1), end: true) },
+    ])
+  func madeYouReset(fault: Flood) throws {
+    let peer = try RawPeer { $0.resets = RateLimit(burst: 20, perSecond: 1) }
+    try peer.introduce()
+    for call in 0..<200 where peer.channel.isActive {
+      try peer.send(.request(Int32(2 * call + 1), end: true), fault.frame(call))
+    }
+    #expect(peer.goAway.map { $0.code != .noError } == true)
+    #expect(peer.http2.counters.resetsSent <= 21)
+    #expect(peer.delegate.isClosed)
+  }
+
+  @Test("that pings again and again is told the words its library knows")
+  func pings() throws {
+    let peer = try RawPeer()
+    try peer.introduce()
+    for _ in 0..<3 { try peer.send(.ping) }
+    #expect(peer.goAway == nil)
+    try peer.send(.ping)
+    #expect(peer.goAway?.code == .enhanceYourCalm)
+    #expect(peer.goAway?.debug == "too_many_pings")
+  }
+
+  @Test("is cut off for more answers than it reads")
+  func unreadAnswers() throws {
+    let peer = try RawPeer { $0.maxPingStrikes = .max }
+    try peer.introduce()
+    try peer.send(500) { _ in .ping }
+    #expect(peer.goAway?.code == .enhanceYourCalm)
+  }
+
+  @Test("cannot make a bomb of compressed headers")
+  func headerBomb() throws {
+    let peer = try RawPeer()
+    try peer.introduce()
+    // One field of 4,000 bytes into the table, then references to it: a byte each, 4,033 bytes of list.
+    let field: [UInt8] = [0x40, 0x01, 0x61, 0x7f, 0xa1, 0x1e] + [UInt8](repeating: 0x62, count: 4000)
+    try peer.send(.request(1, block: Frame.requestBlock + field + [UInt8](repeating: 0xbe, count: 12_000)))
+    #expect(peer.goAway?.code == .enhanceYourCalm)
+    #expect(try #require(peer.delegate.streams.first).recorder.fields.count < 20)
+    #expect(peer.delegate.isClosed)
+  }
+
+  @Test("cannot go on and on with CONTINUATION")
+  func continuations() throws {
+    let peer = try RawPeer()
+    try peer.introduce()
+    try peer.send(Frame(type: 1, stream: 1, payload: Frame.requestBlock))
+    try peer.send(100) { _ in Frame(type: 9, stream: 1) }
+    #expect(peer.goAway?.code == .enhanceYourCalm)
+    #expect(peer.delegate.isClosed)
+  }
+
+  @Test("cannot send frames longer than 16 KiB")
+  func longFrames() throws {
+    let peer = try RawPeer()
+    try peer.introduce()
+    try peer.send(.request(1))
+    try peer.send(.data(1, 16_385))
+    #expect(peer.goAway?.code == .frameSizeError)
+  }
+
+  @Test("is not waited for when it takes no GOAWAY")
+  func deaf() throws {
+    let peer = try RawPeer()
+    try peer.introduce()
+    peer.channel.isWritable = false
+    try peer.send(1100) { _ in .windowUpdate(0, 1) }
+    #expect(!peer.channel.isActive)
+    #expect(peer.delegate.isClosed)
+  }
+}
+
+@Suite("A hostile server") struct HostileServerTests {
+  @Test(
+    "that floods our client is cut off",
+    arguments: [
+      Frame.settings(), .ping, .windowUpdate(0, 1), .priority(1), .reset(1), Frame(type: 0xe1), .data(1),
+      // 103 Early Hints, again and again.
+      .request(1, block: [0x08, 0x03, 0x31, 0x30, 0x33]),
+    ])
+  func floods(frame: Frame) throws {
+    let peer = try RawPeer(role: .client)
+    try peer.introduce()
+    let call = StreamRecorder()
+    #expect(peer.http2.open(Pair.request, delegate: call) != nil)
+    peer.loop.run()
+    for _ in 0..<30 { try peer.send(100) { _ in frame } }
+    #expect(peer.goAway.map { $0.code != .noError } == true)
+    #expect(peer.delegate.isClosed)
+    #expect(call.closeCode != nil)
+  }
+
+  @Test("cannot push")
+  func push() throws {
+    let peer = try RawPeer(role: .client)
+    try peer.introduce()
+    #expect(peer.http2.open(Pair.request, delegate: StreamRecorder()) != nil)
+    peer.loop.run()
+    try peer.send(Frame(type: 5, flags: 4, stream: 1, payload: Frame.big(2) + Frame.requestBlock))
+    #expect(peer.goAway?.code == .protocolError)
+  }
+
+  @Test("that has had enough of our pings says so where the layer above can see it")
+  func tooManyPings() throws {
+    let peer = try RawPeer(role: .client)
+    try peer.introduce()
+    let debug = Array("too_many_pings".utf8)
+    try peer.send(Frame(type: 7, payload: Frame.big(0) + Frame.big(0xb) + debug))
+    #expect(peer.http2.peerGoAway?.code == .enhanceYourCalm)
+    #expect(peer.http2.peerGoAway?.debug == "too_many_pings")
+  }
+}

@@ -1,0 +1,87 @@
+import NIOCore
+import Testing
+
+@testable import RPC
+
+@Suite("Resolution of names") struct ResolutionTests {
+  private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
+  private let fresh = ResolutionSchedule(RPCClient.Configuration.Resolution(), backoff: Backoff())
+
+  @Test("happens at once when first asked for, and once for all who ask meanwhile")
+  func first() {
+    var schedule = fresh
+    var step: ResolutionSchedule.Step
+    step = schedule.request(at: start)
+    #expect(step == .resolve)
+    step = schedule.request(at: start)
+    #expect(step == .none)
+  }
+
+  @Test("happens again after a minute, unasked")
+  func periodic() {
+    var schedule = fresh
+    var step: ResolutionSchedule.Step
+    _ = schedule.request(at: start)
+    let next = start + .seconds(60)
+    step = schedule.ended(at: start, isSuccess: true, random: 0)
+    #expect(step == .wait(until: next))
+    step = schedule.timerFired(at: next)
+    #expect(step == .resolve)
+  }
+
+  @Test("asked for happens sooner, but half a minute after the last one at the earliest")
+  func minimum() {
+    var schedule = fresh
+    var step: ResolutionSchedule.Step
+    _ = schedule.request(at: start)
+    _ = schedule.ended(at: start, isSuccess: true, random: 0)
+    let sooner = start + .seconds(30)
+    step = schedule.request(at: start + .seconds(1))
+    #expect(step == .wait(until: sooner))
+    step = schedule.request(at: start + .seconds(2))
+    #expect(step == .none)
+    step = schedule.timerFired(at: sooner)
+    #expect(step == .resolve)
+    _ = schedule.ended(at: sooner, isSuccess: true, random: 0)
+    step = schedule.request(at: sooner + .seconds(31))
+    #expect(step == .resolve)
+  }
+
+  @Test("that failed is tried again after a pause that grows, however often it is asked for")
+  func failing() {
+    var schedule = fresh
+    var step: ResolutionSchedule.Step
+    _ = schedule.request(at: start)
+    let first = start + .milliseconds(100)
+    step = schedule.ended(at: start, isSuccess: false, random: 0)
+    #expect(step == .wait(until: first))
+    step = schedule.request(at: start + .milliseconds(1))
+    #expect(step == .none)
+    step = schedule.timerFired(at: first)
+    #expect(step == .resolve)
+    #expect(
+      schedule.ended(at: first, isSuccess: false, random: 0) == .wait(until: first + .milliseconds(160)))
+  }
+
+  @Test("ends with the client")
+  func stop() {
+    var schedule = fresh
+    var step: ResolutionSchedule.Step
+    schedule.stop()
+    step = schedule.request(at: start)
+    #expect(step == .none)
+    step = schedule.timerFired(at: start)
+    #expect(step == .none)
+  }
+
+  @Test("by the system finds the addresses of localhost, and says why it does not find others")
+  func system() async throws {
+    let addresses = try await Resolver.system.addresses("localhost", 7, loops.client.any()).get()
+    #expect(
+      addresses.contains(.tcp(host: "127.0.0.1", port: 7)) || addresses.contains(.tcp(host: "::1", port: 7)))
+    let error = await #expect(throws: ResolutionError.self) {
+      try await Resolver.system.addresses("no-such-host.invalid", 7, loops.client.any()).get()
+    }
+    #expect(error?.description.hasPrefix("cannot resolve no-such-host.invalid: ") == true)
+  }
+}
