@@ -70,6 +70,14 @@ package struct HTTP2Configuration: Sendable {
 
   package init() {}
 
+  /// What servers start with: connections that are of no use to anybody, or hold answers they do not take, end.
+  package static var server: HTTP2Configuration {
+    var configuration = HTTP2Configuration()
+    configuration.idleTimeout = .seconds(900)
+    configuration.windowStallTimeout = .seconds(300)
+    return configuration
+  }
+
   // MARK: Not for choosing
 
   /// Answers to SETTINGS and PING that may wait to be written before nghttp2 calls it flooding; its own limit is 1000.

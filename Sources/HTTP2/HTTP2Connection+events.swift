@@ -70,7 +70,7 @@ extension HTTP2Connection {
     }
   }
 
-  private static let tooManyPings = "too_many_pings"
+  static let tooManyPings = "too_many_pings"
 
   /// The peer has reset a stream, which is `nil` when it was no longer open.
   func resetReceived(_ stream: HTTP2Stream?) {

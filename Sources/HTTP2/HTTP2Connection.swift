@@ -58,6 +58,10 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   package internal(set) var closeReason: String?
   /// What the peer's last GOAWAY said.
   package internal(set) var peerGoAway: (code: HTTP2ErrorCode, debug: String)?
+  /// The peer ends the connection because our keepalive is a burden to it.
+  package var wasToldToPingLess: Bool {
+    peerGoAway?.code == .enhanceYourCalm && peerGoAway?.debug == Self.tooManyPings
+  }
 
   package init(
     role: Role, configuration: HTTP2Configuration, delegate: any HTTP2ConnectionDelegate

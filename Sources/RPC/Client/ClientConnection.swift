@@ -45,8 +45,9 @@ final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   }
 
   private func makeHTTP2() -> HTTP2Connection {
-    let http2 = HTTP2Connection(
-      role: .client, configuration: subchannel.configuration.http2, delegate: self)
+    var limits = subchannel.configuration.http2
+    limits.keepaliveInterval = subchannel.keepaliveInterval
+    let http2 = HTTP2Connection(role: .client, configuration: limits, delegate: self)
     self.http2 = http2
     return http2
   }
@@ -85,6 +86,7 @@ final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   }
 
   func goAwayReceived() {
+    if http2?.wasToldToPingLess == true { subchannel.pingLess() }
     subchannel.retired(self)
   }
 

@@ -38,6 +38,8 @@ final class Subchannel: @unchecked Sendable {
   private var retry: Scheduled<Void>?
   private var watch: HealthWatch?
   private var isShutDown = false
+  /// As configured, until the server finds it too short.
+  private(set) lazy var keepaliveInterval = configuration.http2.keepaliveInterval
 
   var eventLoop: any EventLoop { channel.eventLoop }
   var configuration: RPCClient.Configuration { channel.configuration }
@@ -162,6 +164,11 @@ final class Subchannel: @unchecked Sendable {
       state = .idle
       channel.changed(self)
     }
+  }
+
+  /// The server has ended a connection over its pings; the next one has half as many (gRFC A8).
+  func pingLess() {
+    keepaliveInterval = keepaliveInterval.map { $0 * 2 }
   }
 
   func closed(_ connection: ClientConnection) {

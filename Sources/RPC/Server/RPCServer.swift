@@ -17,7 +17,7 @@ package final class RPCServer: Service, Sendable {
     package var address: RPCAddress
 
     /// The limits and timers of each connection: streams, windows, header lists, floods, keepalive, age.
-    package var http2 = HTTP2Configuration()
+    package var http2 = HTTP2Configuration.server
     /// Handlers a connection may have running at once. A reset frees its stream at once but not its handler,
     /// so this is what bounds the work one peer can start. A call over it is RESOURCE_EXHAUSTED.
     package var maxRunningHandlers = 512
