@@ -155,7 +155,7 @@ let package = Package(
     .executableTarget(
       name: "TestPeer",
       dependencies: [
-        "GrpcTesting", "MainstreetAPI", "RPC", "ServiceKit",
+        "GrpcTesting", "HTTP2", "MainstreetAPI", "RPC", "ServiceKit",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),

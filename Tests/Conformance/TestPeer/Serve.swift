@@ -25,6 +25,8 @@ struct Serve: AsyncParsableCommand {
   @Option(help: "Seconds that running calls get to finish after SIGTERM.")
   var drainGrace = 5
 
+  @OptionGroup var timers: ConnectionTimerOptions
+
   func run() async throws {
     let logger = Logger(label: "TestPeer") { StreamLogHandler.standardError(label: $0) }
     let readiness = Readiness(
@@ -33,6 +35,7 @@ struct Serve: AsyncParsableCommand {
     let health = HealthService(services: [service.name], readiness: readiness)
     var configuration = RPCServer.Configuration(address: try RPCAddress(listen))
     configuration.shutdownGrace = .seconds(drainGrace)
+    timers.apply(to: &configuration.http2)
     let server = RPCServer(
       services: [service, health.serviceDefinition.endingAtShutdown()], configuration: configuration,
       eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: threads), admit: { _, _ in },
