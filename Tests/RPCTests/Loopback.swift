@@ -9,9 +9,9 @@ import Synchronization
 /// A server on a loopback port the kernel chooses, for the duration of `body`.
 func withServer<Result: Sendable>(
   _ methods: [MethodDefinition], configure: (inout RPCServer.Configuration) -> Void = { _ in },
-  body: (RPCAddress) async throws -> Result
+  logger: Logger = .quiet, body: (RPCAddress) async throws -> Result
 ) async throws -> Result {
-  let running = try await RunningServer.start(methods, configure: configure)
+  let running = try await RunningServer.start(methods, configure: configure, logger: logger)
   do {
     let result = try await body(running.address)
     await running.stop()
@@ -77,14 +77,15 @@ struct RunningServer: Sendable {
 
   static func start(
     _ methods: [MethodDefinition], configure: (inout RPCServer.Configuration) -> Void = { _ in },
-    admit: @escaping RPCServer.Admission = { _, _ in }, interceptors: [ServerInterceptor] = []
+    admit: @escaping RPCServer.Admission = { _, _ in }, interceptors: [ServerInterceptor] = [],
+    logger: Logger = .quiet
   ) async throws -> RunningServer {
     var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
     configuration.shutdownGrace = .seconds(2)
     configure(&configuration)
     let server = RPCServer(
       services: [ServiceDefinition(name: "test.Service", methods: methods)], configuration: configuration,
-      eventLoopGroup: loops.server, admit: admit, interceptors: interceptors, logger: .quiet)
+      eventLoopGroup: loops.server, admit: admit, interceptors: interceptors, logger: logger)
     let group = ServiceGroup(services: [server], logger: .quiet)
     let running = Task { try await group.run() }
     let bound = try await server.boundAddress

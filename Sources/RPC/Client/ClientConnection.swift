@@ -1,6 +1,7 @@
 import HTTP2
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 /// One HTTP/2 connection of a subchannel, from the attempt to make it to its end.
 final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
@@ -27,7 +28,7 @@ final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
       .connectTimeout(TimeAmount(subchannel.configuration.connectTimeout))
       .channelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
-          try channel.pipeline.syncOperations.addHandler(self.makeHTTP2())
+          try self.start(channel)
         }
       }
     switch address {
@@ -42,6 +43,22 @@ final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
         return subchannel.eventLoop.makeFailedFuture(error)
       }
     }
+  }
+
+  var isSecure: Bool { subchannel.configuration.tls != nil }
+
+  private func start(_ channel: any Channel) throws {
+    guard let tls = subchannel.configuration.tls else {
+      return try channel.pipeline.syncOperations.addHandler(makeHTTP2())
+    }
+    let handler = try NIOSSLClientHandler(
+      context: tls.contexts.current, serverHostname: subchannel.serverName)
+    let handshake = TLSHandshake(
+      of: handler, with: "server",
+      within: TimeAmount(min(tls.handshakeTimeout, subchannel.configuration.connectTimeout)),
+      succeeded: { _ in try channel.pipeline.syncOperations.addHandler(self.makeHTTP2()) },
+      failed: { self.subchannel.failed(self, "\($0)") })
+    try channel.pipeline.syncOperations.addHandlers([handler, handshake])
   }
 
   private func makeHTTP2() -> HTTP2Connection {

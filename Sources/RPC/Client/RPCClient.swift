@@ -36,6 +36,8 @@ package final class RPCClient: Service, Sendable {
     package var maxOutboundBytes = 64 << 10
     /// Calls that may wait, per event loop, for a connection or for a peer to allow another stream.
     package var maxQueuedCalls = 1024
+    /// `nil` connects in plaintext.
+    package var tls: ClientTLS?
     /// How requests travel, unless a call says otherwise. Responses are taken either way.
     package var compression = MessageEncoding.identity
     /// For the connection, and again for the server's first words on it.
@@ -83,6 +85,8 @@ package final class RPCClient: Service, Sendable {
   private let channels: [LoopChannel]
   private let resolution: Resolution?
   private let shutdownGrace: TimeAmount
+  private let tls: ClientTLS?
+  private let logger: Logger
   private let next = Atomic(0)
 
   package convenience init(
@@ -98,6 +102,8 @@ package final class RPCClient: Service, Sendable {
     eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
   ) {
     shutdownGrace = TimeAmount(configuration.shutdownGrace)
+    tls = configuration.tls
+    self.logger = logger
     let resolution =
       target.isResolved
       ? nil
@@ -111,7 +117,13 @@ package final class RPCClient: Service, Sendable {
 
   /// Keeps the client usable until graceful shutdown, then lets its calls finish and closes its connections.
   package func run() async throws {
-    try? await gracefulShutdown()
+    await withDiscardingTaskGroup { group in
+      if let tls {
+        group.addTask { [logger] in await tls.contexts.watch(every: tls.reloadInterval, logger: logger) }
+      }
+      try? await gracefulShutdown()
+      group.cancelAll()
+    }
     resolution?.stop()
     let closing = channels.map { channel in
       channel.eventLoop.submit { channel.shutDown() }.flatMap { [shutdownGrace] connections in

@@ -43,6 +43,7 @@ final class Subchannel: @unchecked Sendable {
 
   var eventLoop: any EventLoop { channel.eventLoop }
   var configuration: RPCClient.Configuration { channel.configuration }
+  var serverName: String? { channel.serverName }
 
   init(address: RPCAddress, channel: LoopChannel) {
     self.address = address

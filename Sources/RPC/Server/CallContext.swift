@@ -12,6 +12,8 @@ package final class CallContext: Sendable {
   /// The connection's loop, on which the handler runs.
   package let eventLoop: any EventLoop
   package let peer: SocketAddress?
+  /// Who the caller is by the certificate of its connection, if the server asks for one.
+  package let peerIdentity: PeerIdentity?
 
   private let maxResponseBytes: Int
   private let acceptsGzip: Bool
@@ -26,7 +28,7 @@ package final class CallContext: Sendable {
 
   package init(
     method: String, metadata: Metadata, deadline: NIODeadline?, eventLoop: any EventLoop,
-    peer: SocketAddress?,
+    peer: SocketAddress?, peerIdentity: PeerIdentity? = nil,
     maxResponseBytes: Int = .max, acceptsGzip: Bool = false, responseEncoding: MessageEncoding = .identity
   ) {
     self.method = method
@@ -34,6 +36,7 @@ package final class CallContext: Sendable {
     self.deadline = deadline
     self.eventLoop = eventLoop
     self.peer = peer
+    self.peerIdentity = peerIdentity
     self.maxResponseBytes = maxResponseBytes
     self.acceptsGzip = acceptsGzip
     respondsWithGzip = Atomic(responseEncoding == .gzip)

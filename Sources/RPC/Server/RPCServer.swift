@@ -15,6 +15,8 @@ package final class RPCServer: Service, Sendable {
   /// Every limit of the server in one place.
   package struct Configuration: Sendable {
     package var address: RPCAddress
+    /// `nil` serves in plaintext.
+    package var tls: ServerTLS?
 
     /// The limits and timers of each connection: streams, windows, header lists, floods, keepalive, age.
     package var http2 = HTTP2Configuration.server
@@ -83,6 +85,15 @@ package final class RPCServer: Service, Sendable {
   }
 
   package func run() async throws {
+    guard let tls = core.configuration.tls else { return try await serve() }
+    try await withThrowingDiscardingTaskGroup { group in
+      group.addTask { await tls.contexts.watch(every: tls.reloadInterval, logger: self.core.logger) }
+      defer { group.cancelAll() }
+      try await serve()
+    }
+  }
+
+  private func serve() async throws {
     let close = try await listen()
     do {
       try await gracefulShutdown()

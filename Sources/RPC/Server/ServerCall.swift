@@ -47,7 +47,8 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     let deadline = method.limits.timeout(asked: state.head.timeout).map { began + $0 }
     context = CallContext(
       method: method.path, metadata: state.head.metadata, deadline: deadline, eventLoop: eventLoop,
-      peer: connection.peer, maxResponseBytes: method.limits.maxResponseBytes,
+      peer: connection.peer, peerIdentity: connection.identity,
+      maxResponseBytes: method.limits.maxResponseBytes,
       acceptsGzip: state.head.acceptsGzip == true,
       responseEncoding: method.limits.responseCompression.encoding(of: state.head))
     if let deadline { connection.deadlines.include(deadline) }

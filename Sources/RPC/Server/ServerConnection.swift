@@ -1,5 +1,6 @@
 import HTTP2
 import NIOCore
+import NIOSSL
 
 /// A connection being served: its calls, their deadlines, and how many handlers it has running.
 final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
@@ -9,6 +10,8 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   let executor: EventLoopTaskExecutor
   let channel: any Channel
   let loop: ServerLoop
+  /// Who the peer is by its certificate, if it has shown one.
+  private(set) var identity: PeerIdentity?
 
   // On the loop only:
   /// Holds this connection too, until `release`. Not `weak`: an object that ever had a weak reference is counted
@@ -33,10 +36,25 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   }
 
   func start() throws {
+    guard let tls = server.configuration.tls else { return try startHTTP2() }
+    let handler = NIOSSLServerHandler(context: tls.contexts.current)
+    let handshake = TLSHandshake(
+      of: handler, with: "client", within: TimeAmount(tls.handshakeTimeout),
+      succeeded: { [self] certificate in
+        identity = certificate.map { PeerIdentity($0) }
+        try startHTTP2()
+      },
+      failed: { [self] in tls.failures.record($0, peer: peer, logger: server.logger) })
+    try channel.pipeline.syncOperations.addHandlers([handler, handshake])
+  }
+
+  private func startHTTP2() throws {
     let http2 = HTTP2Connection(
       role: .server, configuration: server.configuration.http2, delegate: self)
     self.http2 = http2
     try channel.pipeline.syncOperations.addHandler(http2)
+    // It may have come to that during a handshake.
+    if isDraining { http2.drain() }
   }
 
   /// The channel has closed.

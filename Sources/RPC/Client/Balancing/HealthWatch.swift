@@ -38,7 +38,8 @@ final class HealthWatch {
   }
 
   private func start() {
-    var block: HeaderBlock = [":method": "POST", ":scheme": "http", ":path": "/grpc.health.v1.Health/Watch"]
+    var block = HeaderBlock.requestStart(isSecure: connection.isSecure)
+    block.add(":path", "/grpc.health.v1.Health/Watch")
     block.add(":authority", authority)
     block.add("te", "trailers")
     block.add("content-type", "application/grpc")

@@ -15,6 +15,8 @@ final class LoopChannel: @unchecked Sendable {
   /// `nil` where there is nothing to look up.
   let resolution: Resolution?
   let authority: [UInt8]
+  /// What a server's certificate must be made out to; `nil` where that is the address itself.
+  let serverName: String?
 
   /// One per address. They and the channel hold each other until `shutDown`: a client that makes calls is one that is
   /// run.
@@ -44,6 +46,7 @@ final class LoopChannel: @unchecked Sendable {
     eventLoop: any EventLoop, logger: Logger
   ) {
     authority = Array(target.authority.utf8)
+    serverName = configuration.tls?.serverName ?? target.serverName
     addresses = resolution == nil ? target.hosts : []
     self.resolution = resolution
     self.configuration = configuration

@@ -41,10 +41,18 @@ package struct RPCTarget: Sendable, Hashable, CustomStringConvertible {
     hosts.allSatisfy { if case .tcp(let host, _) = $0 { IPLiteral(host) != nil } else { true } }
   }
 
-  /// What goes into `:authority` and what a certificate must be made out to: of the first host.
+  /// What goes into `:authority`: of the first host.
   var authority: String {
     switch hosts[0] {
     case .tcp: hosts[0].description
+    case .unix, .inProcess: "localhost"
+    }
+  }
+
+  /// What a certificate must be made out to: the first host, or `nil` if that is an address like the others.
+  var serverName: String? {
+    switch hosts[0] {
+    case .tcp(let host, _): IPLiteral(host) == nil ? host : nil
     case .unix, .inProcess: "localhost"
     }
   }

@@ -27,7 +27,7 @@ final class ClientAttempt: HTTP2StreamDelegate {
   var avoiding: [ObjectIdentifier] { [] }
 
   func headers(authority: [UInt8]) -> HeaderBlock {
-    var block = HeaderBlock.requestStart
+    var block = HeaderBlock.requestStart(isSecure: call.channel.configuration.tls != nil)
     block.add(":path", call.path.utf8)
     block.add(":authority", authority)
     block.add("te", "trailers")
@@ -153,5 +153,8 @@ final class ClientAttempt: HTTP2StreamDelegate {
 }
 
 extension HeaderBlock {
-  fileprivate static let requestStart: HeaderBlock = [":method": "POST", ":scheme": "http"]
+  private static let plainStart: HeaderBlock = [":method": "POST", ":scheme": "http"]
+  private static let secureStart: HeaderBlock = [":method": "POST", ":scheme": "https"]
+
+  static func requestStart(isSecure: Bool) -> HeaderBlock { isSecure ? secureStart : plainStart }
 }

@@ -1,0 +1,87 @@
+import NIOCore
+import NIOSSL
+import NIOTLS
+
+/// Stands between TLS and HTTP/2: lets HTTP/2 begin once the handshake is over and its result is one we want, and
+/// says what went wrong in words, then and later.
+///
+/// With TLS 1.3 a client has finished its handshake before the server has seen the client's certificate: what the
+/// server thinks of it comes as an error of the connection, which is why this stays in the pipeline.
+final class TLSHandshake: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+  typealias InboundOut = ByteBuffer
+
+  private let tls: NIOSSLHandler
+  /// What the other side is called in words.
+  private let peer: String
+  private let timeout: TimeAmount
+  private let succeeded: (NIOSSLCertificate?) throws -> Void
+  private let failed: (TLSFailure) -> Void
+  private var isOver = false
+  private var deadline: Scheduled<Void>?
+
+  /// - Parameters:
+  ///   - peer: what the other side is called in words, `client` or `server`.
+  ///   - succeeded: adds HTTP/2 behind this; it gets the peer's certificate.
+  ///   - failed: called at most once, and not after `succeeded`; the channel closes by itself.
+  init(
+    of tls: NIOSSLHandler, with peer: String, within timeout: TimeAmount,
+    succeeded: @escaping (NIOSSLCertificate?) throws -> Void, failed: @escaping (TLSFailure) -> Void
+  ) {
+    self.tls = tls
+    self.peer = peer
+    self.timeout = timeout
+    self.succeeded = succeeded
+    self.failed = failed
+  }
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    deadline = context.eventLoop.assumeIsolated().scheduleTask(in: timeout) {
+      self.fail(TLSFailure("the handshake was not over in \(Duration(self.timeout))"), context)
+    }
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) {
+    deadline?.cancel()
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    guard case .handshakeCompleted(let negotiated)? = event as? TLSUserEvent, !isOver else {
+      return context.fireUserInboundEventTriggered(event)
+    }
+    guard negotiated == "h2" else { return fail(.noHTTP2, context) }
+    end()
+    do {
+      try succeeded(tls.peerCertificate)
+    } catch {
+      context.fireErrorCaught(error)
+    }
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    let failure = TLSFailure(error, certificate: tls.peerCertificate)
+    if isOver {
+      context.fireErrorCaught(failure?.naming(peer) ?? error)
+    } else {
+      fail(failure ?? TLSFailure("\(error)"), context)
+    }
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    fail(.closed, context)
+    context.fireChannelInactive()
+  }
+
+  private func fail(_ failure: TLSFailure, _ context: ChannelHandlerContext) {
+    guard !isOver else { return }
+    end()
+    failed(failure.naming(peer))
+    context.close(promise: nil)
+  }
+
+  private func end() {
+    isOver = true
+    deadline?.cancel()
+    deadline = nil
+  }
+}
