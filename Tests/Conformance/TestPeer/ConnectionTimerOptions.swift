@@ -27,6 +27,9 @@ struct ConnectionTimerOptions: ParsableArguments {
   @Option(help: "Seconds after which a connection is drained whatever it does.")
   var maxAge: Double?
 
+  @Option(help: "Seconds that a drain waits for the answer to its first step.")
+  var drainNoticeTimeout: Double?
+
   func apply(to http2: inout HTTP2Configuration) {
     func set(_ field: WritableKeyPath<HTTP2Configuration, Duration?>, _ seconds: Double?) {
       if let seconds { http2[keyPath: field] = .seconds(seconds) }
@@ -38,6 +41,7 @@ struct ConnectionTimerOptions: ParsableArguments {
     set(\.keepaliveInterval, keepaliveInterval)
     set(\.idleTimeout, idleTimeout)
     set(\.maxAge, maxAge)
+    if let drainNoticeTimeout { http2.drainNoticeTimeout = .seconds(drainNoticeTimeout) }
     if let keepaliveTimeout { http2.keepaliveTimeout = .seconds(keepaliveTimeout) }
   }
 }
