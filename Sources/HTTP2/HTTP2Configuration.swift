@@ -17,6 +17,10 @@ package struct HTTP2Configuration: Sendable {
   /// What all streams of the connection may receive before their readers have consumed any of it.
   package var connectionWindowBytes = 8 << 20
 
+  /// What all streams of the connection may have queued for a peer that does not take it. While it is more, a stream
+  /// that is to queue yet more is reset with ENHANCE_YOUR_CALM. A client's requests are its own to bound.
+  package var maxQueuedBytes = Int.max
+
   // MARK: Floods. Past any of these the connection ends with GOAWAY(ENHANCE_YOUR_CALM).
 
   /// Streams the peer may reset, or make us reset by breaking rules (see `ResetBudget`). Servers only: a client opens
@@ -75,6 +79,7 @@ package struct HTTP2Configuration: Sendable {
     var configuration = HTTP2Configuration()
     configuration.idleTimeout = .seconds(900)
     configuration.windowStallTimeout = .seconds(300)
+    configuration.maxQueuedBytes = 64 << 20
     return configuration
   }
 

@@ -45,6 +45,7 @@ extension HTTP2Connection {
 
   func moveFrame(of stream: HTTP2Stream, head: UnsafePointer<UInt8>, length: Int) {
     counted.dataBytesSent += length
+    queuedBytes -= length
     limits.sentData()
     outbound.writeBytes(UnsafeRawBufferPointer(start: head, count: 9))
     stream.moveFrame(length, to: &outbound)

@@ -28,7 +28,7 @@ extension HTTP2Connection {
 
   private var stall: ConnectionTimers.Stall? {
     guard context?.channel.isWritable == true else { return .socket }
-    return streams.contains { $0.queuedBytes > 0 } ? .window : nil
+    return queuedBytes > 0 ? .window : nil
   }
 
   private func perform(_ action: ConnectionTimers.Action?) {

@@ -60,8 +60,14 @@ package final class HTTP2Stream {
 
   /// Queues body bytes, after the headers have been submitted.
   package func write(_ prefix: OutboundQueue.Prefix, _ body: ByteBuffer) {
-    guard activeSession != nil, !outboundFinished else { return }
+    guard activeSession != nil, !outboundFinished, let connection else { return }
+    guard connection.queuedBytes <= connection.configuration.maxQueuedBytes else {
+      // gRPC takes this code for RESOURCE_EXHAUSTED.
+      return reset(.enhanceYourCalm)
+    }
+    let before = outbound.count
     outbound.append(prefix, body)
+    connection.queuedBytes += outbound.count - before
     resume()
   }
 
@@ -76,9 +82,14 @@ package final class HTTP2Stream {
   /// Ends the stream at once; what is queued is dropped.
   package func reset(_ code: HTTP2ErrorCode) {
     guard let session = activeSession else { return }
-    outbound.removeAll()
+    dropQueue()
     _ = nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, code.rawValue)
     connection?.setNeedsPump()
+  }
+
+  private func dropQueue() {
+    connection?.queuedBytes -= outbound.count
+    outbound.removeAll()
   }
 
   private func resume() {
@@ -166,7 +177,7 @@ package final class HTTP2Stream {
 
   func close(_ code: HTTP2ErrorCode) {
     isClosed = true
-    outbound.removeAll()
+    dropQueue()
     trailers = nil
     let delegate = delegate
     self.delegate = nil

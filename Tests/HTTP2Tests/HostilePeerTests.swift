@@ -157,6 +157,31 @@ import Testing
     #expect(peer.goAway?.code == .frameSizeError)
   }
 
+  @Test("that asks for much and takes nothing is refused more")
+  func hoarder() throws {
+    let peer = try RawPeer { $0.maxQueuedBytes = 100_000 }
+    try peer.write(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8))
+    // SETTINGS_INITIAL_WINDOW_SIZE: 0.
+    try peer.send(.settings([(4, 0)]), .settingsAck)
+    for call in 0..<5 { try peer.send(.request(Int32(2 * call + 1), end: true)) }
+    func answer(_ call: Int) {
+      peer.delegate.streams[call].stream.respond(Pair.response, endStream: false)
+      peer.delegate.streams[call].stream.write(.none, ByteBuffer(repeating: 1, count: 40_000))
+    }
+    for call in 0..<4 { answer(call) }
+    try peer.advance(.zero)
+    #expect(peer.http2.queuedBytes == 120_000)
+    #expect(peer.delegate.streams.map(\.recorder.closeCode) == [nil, nil, nil, .enhanceYourCalm, nil])
+    // What it takes, or gives up, makes room.
+    try peer.send(.windowUpdate(1, 30_000), .reset(3))
+    #expect(peer.http2.queuedBytes == 50_000)
+    answer(4)
+    #expect(peer.http2.queuedBytes == 90_000)
+    peer.channel.close(promise: nil)
+    peer.loop.run()
+    #expect(peer.http2.queuedBytes == 0)
+  }
+
   @Test("is not waited for when it takes no GOAWAY")
   func deaf() throws {
     let peer = try RawPeer()
