@@ -25,6 +25,8 @@ class Attack:
     expected: str = CALM
     # Server options that make its timers short enough for a test.
     options: tuple[str, ...] = ()
+    # What it may make the server hold, beyond what it held before.
+    memory_mib: int = 48
 
 
 def flood(frame_of):
@@ -124,6 +126,15 @@ def zero_window(connection):
         )
 
 
+def hoarder(connection):
+    """Asks for 256 answers of 4 MiB, which is a gigabyte, and grants no window."""
+    connection.send(settings((4, 0)))
+    # SimpleRequest{response_size: 4,194,304}
+    body = wire.message(b"\x10\x80\x80\x80\x02")
+    for index in range(250):
+        connection.send(request(stream_of(index), f"{wire.SERVICE}/UnaryCall") + data(stream_of(index), body, end=True))
+
+
 def too_many_streams(connection):
     connection.send(b"".join(request(stream_of(index), f"{wire.SERVICE}/FullDuplexCall") for index in range(300)))
 
@@ -161,6 +172,7 @@ SLOW_ATTACKS = {
     "reads nothing": Attack(greedy_and_deaf, "closed", ("--write-stall-timeout", "1")),
     "calls without end, reads nothing": Attack(deaf_and_talkative, "closed", ("--write-stall-timeout", "1")),
     "grants no window": Attack(zero_window, CALM, ("--window-stall-timeout", "1")),
+    "asks for a gigabyte": Attack(hoarder, CALM, ("--window-stall-timeout", "1"), memory_mib=128),
     "answers no PING": Attack(
         lambda connection: None, "closed", ("--keepalive-interval", "0.5", "--keepalive-timeout", "0.5")
     ),

@@ -2,11 +2,9 @@
 stays bounded, other connections do not feel it; and the same while the server drains.
 
 What is asserted of the others: the 99th percentile of a well-behaved client's calls, one after the other, under attack
-is at most twice that in calm. Both are the medians of several windows, taken in turns, so that what else the machine
-does hits both; below FLOOR_MS everything counts as calm, as that is what the scheduler makes of a busy core.
+is at most twice that in calm. Both are the least of several windows, taken in turns: what an attack does to others shows
+in each of them, what else the machine does only in some. Below FLOOR_MS everything counts as calm.
 """
-
-import statistics
 
 import pytest
 
@@ -14,11 +12,9 @@ from attacks import ATTACKS, SLOW_ATTACKS
 from server import Attacker, Client, Server
 from wire import PREFACE, SERVICE, Connection, request, settings
 
-WINDOWS = 3
+WINDOWS = 4
 WINDOW_SECONDS = 0.3
 FLOOR_MS = 1.0
-# What one attacker may make the server hold beyond what it held before.
-MEMORY_MIB = 48
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +32,7 @@ def measure(server, client, step, attacker):
         attacker.attack(WINDOW_SECONDS)
         attacked.append(client.p99(step, WINDOW_SECONDS))
         results.append(attacker.result())
-    return statistics.median(calm), statistics.median(attacked), results
+    return min(calm), min(attacked), results
 
 
 def judge(name, server, before, state, calm, attacked, results, report):
@@ -49,7 +45,7 @@ def judge(name, server, before, state, calm, attacked, results, report):
     )
     assert count > 0
     assert endings == {ATTACKS[name].expected}
-    assert peak - before < MEMORY_MIB
+    assert peak - before < ATTACKS[name].memory_mib
     assert attacked <= 2 * max(calm, FLOOR_MS)
 
 
@@ -72,7 +68,7 @@ def test_attack_while_draining(name, report):
         client = Client(server.address)
         client.open_stream()
         client.echo()
-        attacker = Attacker(name, server.address, prepared=4 * WINDOWS)
+        attacker = Attacker(name, server.address, prepared=3 * WINDOWS)
         server.terminate()
         # The well-behaved client answers the drain's PING, the attacker's connections do not.
         client.echo()
@@ -104,6 +100,6 @@ def test_slow_attack(name, report):
         peak = server.memory("VmHWM")
         report(name, "serving", ending, 1, f"{connection.sent / 1024:.0f}", f"{before:.1f} → {peak:.1f}", "")
         assert ending == attack.expected
-        assert peak - before < MEMORY_MIB
+        assert peak - before < attack.memory_mib
     finally:
         server.stop()
