@@ -11,4 +11,6 @@ package struct ConnectionCounters: Sendable, Equatable {
   package var resetsSent = 0
   package var pingsReceived = 0
   package var pingsSent = 0
+
+  package init() {}
 }

@@ -15,7 +15,7 @@ ARROWS = {
     "RPC": {"Gzip", "HTTP2"},
     "MainstreetAPI": {"CMainstreetProto", "CProtobufC", "RPC", "Schema"},
     "Postgres": {"CLibpq"},
-    "ServiceKit": {"MainstreetAPI", "Postgres", "RPC", "Schema"},
+    "ServiceKit": {"HTTP2", "MainstreetAPI", "Postgres", "RPC", "Schema"},
     "StoreSvc": {"Gzip", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit"},
     "Edge": {"MainstreetAPI", "RPC", "Schema", "ServiceKit"},
 }

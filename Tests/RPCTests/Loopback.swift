@@ -72,6 +72,7 @@ private struct Started: Service {
 
 struct RunningServer: Sendable {
   let address: RPCAddress
+  let server: RPCServer
   private let group: ServiceGroup
   private let running: Task<Void, any Error>
 
@@ -97,7 +98,7 @@ struct RunningServer: Sendable {
       } else {
         .tcp(host: "127.0.0.1", port: bound.port ?? 0)
       }
-    return RunningServer(address: address, group: group, running: running)
+    return RunningServer(address: address, server: server, group: group, running: running)
   }
 
   /// Drains the server and returns when its last connection has closed.

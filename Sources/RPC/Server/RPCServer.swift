@@ -58,7 +58,7 @@ package final class RPCServer: Service, Sendable {
   /// headers are here, before the peer may send a message, on the event loop: it must not wait for anything.
   package typealias Admission = @Sendable (CallContext, MethodDefinition) throws -> Void
 
-  private let core: ServerCore
+  let core: ServerCore
   private let eventLoopGroup: any EventLoopGroup
   private let bound: EventLoopPromise<SocketAddress>
 

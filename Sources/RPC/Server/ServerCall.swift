@@ -239,7 +239,9 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
 
   /// The call is over; its handler is told, if it has not ended by itself.
   private func release(_ code: StatusCode) {
-    counters?.ended(code, after: Int((NIODeadline.now() - began).nanoseconds))
+    let now = NIODeadline.now()
+    counters?.ended(code, after: Int((now - began).nanoseconds))
+    connection.lastEnded = now
     countBuffered()
     task?.cancel()
     task = nil

@@ -22,6 +22,11 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   private var starting: [ServerCall] = []
   private var runningHandlers = 0
   private(set) var isDraining = false
+  private let accepted = NIODeadline.now()
+  /// When its last call ended.
+  var lastEnded: NIODeadline
+  /// What `addNews` has told.
+  private var told = ConnectionCounters()
   /// Request bytes all calls hold, apart from those their handlers have taken.
   private var bufferedBytes = 0
   private(set) lazy var deadlines = DeadlineTimer(on: eventLoop) { [unowned self] in self.expire($0) }
@@ -33,6 +38,7 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
     eventLoop = channel.eventLoop
     peer = channel.remoteAddress
     executor = .current(on: channel.eventLoop)
+    lastEnded = accepted
   }
 
   func start() throws {
@@ -60,6 +66,31 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   /// The channel has closed.
   func release() {
     http2 = nil
+  }
+
+  /// Our sentence for it where there is one. What the peer or the system says would be another each time.
+  var closeReason: String {
+    guard let http2, let reason = http2.closeReason else { return "ended" }
+    if http2.peerGoAway.map({ $0.code != .noError }) == true { return "the peer ended the connection" }
+    if reason.contains("errno") { return "network error" }
+    return String(reason.prefix { $0 != ":" })
+  }
+
+  /// Adds what has happened on the connection since this was last called.
+  func addNews(to counters: inout ConnectionCounters) {
+    guard let now = http2?.counters else { return }
+    counters.add(now, since: told)
+    told = now
+  }
+
+  var snapshot: ConnectionSnapshot {
+    let now = NIODeadline.now()
+    let openCalls = http2?.streamCount ?? 0
+    return ConnectionSnapshot(
+      peer: peer, age: Duration(now - accepted), openCalls: openCalls, runningHandlers: runningHandlers,
+      bufferedBytes: bufferedBytes, isDraining: isDraining,
+      idle: openCalls == 0 ? Duration(now - lastEnded) : nil,
+      counters: http2?.counters ?? ConnectionCounters())
   }
 
   func drain() {

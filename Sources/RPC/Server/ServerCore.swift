@@ -8,7 +8,7 @@ final class ServerCore: Sendable {
   let configuration: RPCServer.Configuration
   let admit: RPCServer.Admission
   let logger: Logger
-  private let loops: [ObjectIdentifier: ServerLoop]
+  let loops: [ObjectIdentifier: ServerLoop]
 
   private struct State {
     var connections: [ObjectIdentifier: ServerConnection] = [:]
@@ -59,6 +59,7 @@ final class ServerCore: Sendable {
       channel.close(promise: nil)
       return
     }
+    loop.add(connection)
     channel.closeFuture.whenComplete { _ in
       self.removed(connection)
       connection.release()
@@ -66,8 +67,16 @@ final class ServerCore: Sendable {
     try connection.start()
   }
 
+  /// On its loop.
   func removed(_ connection: ServerConnection) {
+    connection.loop.remove(connection)
     state.withLock { _ = $0.connections.removeValue(forKey: ObjectIdentifier(connection)) }
+  }
+
+  var connectionCounts: ConnectionStatistics {
+    state.withLock { state in
+      ConnectionStatistics(open: state.connections.count, accepted: state.accepted, refused: state.refused)
+    }
   }
 
   /// Refuses further connections and returns those there are.

@@ -1,12 +1,22 @@
+import HTTP2
 import NIOCore
+import Synchronization
 
 /// What a server keeps for each of its event loops, so that loops need not share it. Used on that loop only, but
-/// its counters may be read anywhere.
+/// what it counts may be read anywhere.
 final class ServerLoop: @unchecked Sendable {
   let eventLoop: any EventLoop
   var allowance: HandlerAllowance
+  private(set) var connections: [ObjectIdentifier: ServerConnection] = [:]
   /// By `ServedMethod.index`; the last is for methods that are not there.
   let methods: [MethodCounters]
+  /// Of the loop's connections, closed ones and live ones; of the latter what they had done when last asked.
+  let totals = Mutex(Totals())
+
+  struct Totals: Sendable {
+    var closed: [String: Int] = [:]
+    var counters = ConnectionCounters()
+  }
 
   init(_ eventLoop: any EventLoop, methods: Int, handlers: HandlerPool) {
     self.eventLoop = eventLoop
@@ -15,4 +25,24 @@ final class ServerLoop: @unchecked Sendable {
   }
 
   func counters(of method: ServedMethod?) -> MethodCounters { methods[method?.index ?? methods.count - 1] }
+
+  func add(_ connection: ServerConnection) {
+    connections[ObjectIdentifier(connection)] = connection
+  }
+
+  func remove(_ connection: ServerConnection) {
+    guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+    let reason = connection.closeReason
+    totals.withLock { totals in
+      connection.addNews(to: &totals.counters)
+      let isKnown = totals.closed[reason] != nil || totals.closed.count < ConnectionStatistics.maxReasons
+      totals.closed[isKnown ? reason : "other", default: 0] += 1
+    }
+  }
+
+  func updateTotals() {
+    totals.withLock { totals in
+      for connection in connections.values { connection.addNews(to: &totals.counters) }
+    }
+  }
 }

@@ -5,12 +5,14 @@ import NIOPosix
 import RPC
 import ServiceLifecycle
 
-/// The operator's port: `/livez` (the process runs), `/readyz` (it can take work, or why not) and
-/// `/metrics`. Plain HTTP/1.1, for probes and scrapers inside the network, never for the public.
+/// The operator's port: `/livez` (the process runs), `/readyz` (it can take work, or why not), `/metrics` and
+/// `/connections` (the RPC clients there are). Plain HTTP/1.1, for probes and scrapers inside the network, never for
+/// the public.
 struct AdminServer: Service {
   let listen: RPCAddress
   let readiness: Readiness
   let metrics: MetricsRegistry
+  let rpc: ServedRPC
   let group: MultiThreadedEventLoopGroup
   let logger: Logger
 
@@ -31,7 +33,7 @@ struct AdminServer: Service {
           try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
           try channel.pipeline.syncOperations.addHandlers([
             IdleStateHandler(allTimeout: .seconds(60)),
-            AdminHandler(readiness: readiness, metrics: metrics),
+            AdminHandler(readiness: readiness, metrics: metrics, rpc: rpc),
           ])
         }
       }
@@ -49,18 +51,30 @@ private final class AdminHandler: ChannelInboundHandler {
 
   private let readiness: Readiness
   private let metrics: MetricsRegistry
+  private let rpc: ServedRPC
   private var head: HTTPRequestHead?
 
-  init(readiness: Readiness, metrics: MetricsRegistry) {
+  init(readiness: Readiness, metrics: MetricsRegistry, rpc: ServedRPC) {
     self.readiness = readiness
     self.metrics = metrics
+    self.rpc = rpc
+  }
+
+  private struct Answer: Sendable {
+    var status = HTTPResponseStatus.ok
+    var type = "text/plain; version=0.0.4; charset=utf-8"
+    let text: String
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     switch unwrapInboundIn(data) {
     case .head(let head): self.head = head
     case .body: break
-    case .end: if let head { respond(to: head, context: context) }
+    case .end:
+      guard let head else { return }
+      answer(to: head, on: context.eventLoop).assumeIsolated().whenSuccess { answer in
+        self.respond(answer, to: head, context: context)
+      }
     }
   }
 
@@ -68,30 +82,38 @@ private final class AdminHandler: ChannelInboundHandler {
     if event is IdleStateHandler.IdleStateEvent { context.close(promise: nil) }
   }
 
-  private func respond(to head: HTTPRequestHead, context: ChannelHandlerContext) {
-    let (status, text) = answer(to: head)
+  private func respond(_ answer: Answer, to head: HTTPRequestHead, context: ChannelHandlerContext) {
     var headers = HTTPHeaders()
-    headers.add(name: "content-type", value: "text/plain; version=0.0.4; charset=utf-8")
-    headers.add(name: "content-length", value: "\(text.utf8.count)")
+    headers.add(name: "content-type", value: answer.type)
+    headers.add(name: "content-length", value: "\(answer.text.utf8.count)")
     context.write(
-      wrapOutboundOut(.head(.init(version: head.version, status: status, headers: headers))), promise: nil)
+      wrapOutboundOut(.head(.init(version: head.version, status: answer.status, headers: headers))),
+      promise: nil)
     if head.method != .HEAD {
-      context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: text)))), promise: nil)
+      context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: answer.text)))), promise: nil)
     }
     let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
     if !head.isKeepAlive { written.assumeIsolated().whenComplete { _ in context.close(promise: nil) } }
   }
 
-  private func answer(to head: HTTPRequestHead) -> (HTTPResponseStatus, String) {
-    guard head.method == .GET || head.method == .HEAD else { return (.methodNotAllowed, "GET or HEAD\n") }
+  private func answer(to head: HTTPRequestHead, on eventLoop: any EventLoop) -> EventLoopFuture<Answer> {
+    func now(_ status: HTTPResponseStatus, _ text: String) -> EventLoopFuture<Answer> {
+      eventLoop.makeSucceededFuture(Answer(status: status, text: text))
+    }
+    guard head.method == .GET || head.method == .HEAD else { return now(.methodNotAllowed, "GET or HEAD\n") }
     switch head.uri {
-    case "/livez": return (.ok, "ok\n")
+    case "/livez": return now(.ok, "ok\n")
     case "/readyz":
       let obstacles = readiness.obstacles
-      guard !obstacles.isEmpty else { return (.ok, "ok\n") }
-      return (.serviceUnavailable, obstacles.map { $0 + "\n" }.joined())
-    case "/metrics": return (.ok, metrics.exposition() + ProcessMetrics.exposition())
-    default: return (.notFound, "/livez, /readyz and /metrics are served here\n")
+      guard !obstacles.isEmpty else { return now(.ok, "ok\n") }
+      return now(.serviceUnavailable, obstacles.map { $0 + "\n" }.joined())
+    case "/metrics":
+      return rpc.metrics(on: eventLoop).map { [metrics] in
+        Answer(text: metrics.exposition() + $0 + ProcessMetrics.exposition())
+      }
+    case "/connections":
+      return rpc.connections(on: eventLoop).map { Answer(type: "application/json", text: $0) }
+    default: return now(.notFound, "/livez, /readyz, /metrics and /connections are served here\n")
     }
   }
 }

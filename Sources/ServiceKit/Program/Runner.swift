@@ -14,7 +14,9 @@ struct Runner<Program: ServiceProgram>: Sendable {
   /// The program's settings and those every program has.
   static var settings: [Setting] {
     Program.settings + [
-      Setting("admin.listen", default: "127.0.0.1:0", help: "Where /livez, /readyz and /metrics are served."),
+      Setting(
+        "admin.listen", default: "127.0.0.1:0",
+        help: "Where /livez, /readyz, /metrics and /connections are served."),
       Setting("log.level", default: "info", help: "trace, debug, info, notice, warning, error or critical."),
       Setting("threads", optional: true, help: "Event loops; one per core if not set."),
       Setting(
@@ -36,7 +38,7 @@ struct Runner<Program: ServiceProgram>: Sendable {
       let context = try context(settings, logger, readyFile)
       let admin = AdminServer(
         listen: try settings.address("admin.listen"), readiness: context.readiness, metrics: metrics,
-        group: context.eventLoopGroup, logger: logger)
+        rpc: context.rpc, group: context.eventLoopGroup, logger: logger)
       var group = ServiceGroupConfiguration(
         services: [admin] + (try await Program.build(context)) + [DrainNotice(readiness: context.readiness)],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)

@@ -1,3 +1,4 @@
+import HTTP2
 import Logging
 import MainstreetAPI
 package import RPC
@@ -7,6 +8,23 @@ extension Setting {
   /// What every program that serves RPCs can be told.
   package static let rpc = [
     Setting("grpc.listen", default: "127.0.0.1:0", help: "Where gRPC is served: host:port or unix:/path."),
+    Setting(
+      "grpc.max.connections", default: "4096", help: "Connections open at once; more are closed at once."),
+    Setting(
+      "grpc.max.message.bytes", default: "4194304",
+      help: "Bytes of one request message; a longer one is RESOURCE_EXHAUSTED."),
+    Setting(
+      "grpc.max.handlers", default: "16384",
+      help: "Calls being worked on at once; more are UNAVAILABLE, for another instance to take."),
+    Setting(
+      "grpc.max.connection.age", default: "0",
+      help: """
+        Seconds after which a connection is closed in order, so that clients find new instances; a tenth more or \
+        less by chance, 0 for never.
+        """),
+    Setting(
+      "grpc.max.connection.idle", default: "0",
+      help: "Seconds without a call after which a connection is closed in order; 0 for never."),
     Setting(
       "grpc.reflection", default: "true",
       help: "Tell anyone who can call the service what its contract is (grpc.reflection v1 and v1alpha)."),
@@ -26,11 +44,23 @@ extension ServiceContext {
     let admission = Admission(trustsDevelopmentPrincipal: trusts)
     var configuration = RPCServer.Configuration(address: try settings.address("grpc.listen"))
     configuration.shutdownGrace = try settings.duration("shutdown.grace")
+    configuration.maxConnections = try settings.int("grpc.max.connections", in: 1...1_000_000)
+    configuration.maxMessageBytes = try settings.int("grpc.max.message.bytes", in: 1...1 << 30)
+    configuration.maxRunningHandlersPerServer = try settings.int("grpc.max.handlers", in: 1...1_000_000)
+    configuration.http2.maxAge = try limit("grpc.max.connection.age")
+    configuration.http2.idleTimeout = try limit("grpc.max.connection.idle")
     let server = RPCServer(
       services: try withStandardServices(services), configuration: configuration,
       eventLoopGroup: eventLoopGroup,
       admit: { try admission.admit($0, $1) }, logger: logger)
+    rpc.serve(server)
     return AnnouncedServer(server: server, readiness: readiness)
+  }
+
+  /// A duration of which 0 means none.
+  private func limit(_ key: String) throws -> Duration? {
+    let duration = try settings.duration(key)
+    return duration == .zero ? nil : duration
   }
 
   /// The services with health and, unless it is turned off, reflection.

@@ -32,6 +32,7 @@ package struct ServiceContext: Sendable {
   package let logger: Logger
   package let eventLoopGroup: MultiThreadedEventLoopGroup
   package let readiness: Readiness
+  let rpc = ServedRPC()
 }
 
 extension MigratingProgram {
