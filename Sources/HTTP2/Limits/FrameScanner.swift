@@ -49,26 +49,35 @@ struct FrameScanner {
 
   /// Calls `body` with the head of each frame that begins in `bytes`, until it returns false.
   mutating func scan(_ bytes: UnsafeRawBufferPointer, _ body: (FrameHead) -> Bool) {
-    var offset = 0
-    while true {
-      let skipped = min(skip, bytes.count - offset)
-      skip -= skipped
-      offset += skipped
-      guard offset < bytes.count else { return }
+    // Every byte a peer sends passes here: what the loop needs is in registers, and goes back at its end.
+    var offset = skip
+    var last = last
+    defer {
+      skip = max(offset - bytes.count, 0)
+      self.last = last
+    }
+    while offset < bytes.count {
       guard let head = nextHead(bytes, &offset) else { return }
-      skip = head.length
+      offset += head.length
       if head.type == FrameHead.headers { headerBlocks += 1 }
       last = head
       guard body(head) else { return }
     }
   }
 
+  @inline(__always)
   private mutating func nextHead(_ bytes: UnsafeRawBufferPointer, _ offset: inout Int) -> FrameHead? {
     if partial.count == 0, bytes.count - offset >= FrameHead.byteCount {
       defer { offset += FrameHead.byteCount }
       return FrameHead(
         UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)), bytes[offset + 8])
     }
+    return gatherHead(bytes, &offset)
+  }
+
+  /// The head was cut in two by the end of a read, or is now.
+  @inline(never)
+  private mutating func gatherHead(_ bytes: UnsafeRawBufferPointer, _ offset: inout Int) -> FrameHead? {
     while partial.count < FrameHead.byteCount {
       guard offset < bytes.count else { return nil }
       if partial.count < 8 {
