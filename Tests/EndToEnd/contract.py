@@ -14,7 +14,7 @@ PRINCIPAL = (("mainstreet-principal", f"v0;tenant={TENANT};subject=grpcio;roles=
 
 @functools.cache
 def pool():
-    protos = ["mainstreet/store/v1/store_service.proto", "grpc/health/v1/health.proto"]
+    protos = ["mainstreet/store/v1/store_service.proto", "grpc/health/v1/health.proto", "grpc/reflection/v1/reflection.proto"]
     with tempfile.NamedTemporaryFile() as output:
         subprocess.run(
             ["protoc", "-I", ROOT / "proto", "--include_imports", f"--descriptor_set_out={output.name}", *protos],

@@ -1,10 +1,16 @@
 """The official grpcio client calls StoreSvc; it shares nothing with us but the protos."""
 
+import functools
+import json
+import time
+
 import grpc
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from contract import PRINCIPAL, call, connect, message, store
-from harness import eventually
+from contract import PRINCIPAL, call, connect, message, pool, store
+from harness import eventually, http_get
 
 V1 = "mainstreet.store.v1."
 
@@ -57,6 +63,93 @@ def test_health_is_checked_without_a_principal(channel):
         assert check(message("grpc.health.v1.HealthCheckRequest", service=service)).status == 1
     error = failure(check, message("grpc.health.v1.HealthCheckRequest", service="no.such.Service"))
     assert error.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_health_is_listed_for_every_service(channel):
+    listed = call(channel, "grpc.health.v1.Health", "List")(message("grpc.health.v1.HealthListRequest"))
+    assert {name: health.status for name, health in listed.statuses.items()} == {
+        "": 1,
+        "mainstreet.store.v1.StoreService": 1,
+    }
+
+
+def test_a_watch_is_told_of_a_shutdown_and_does_not_hold_it_up(platform):
+    with connect(platform) as channel:
+        watch = call(channel, "grpc.health.v1.Health", "Watch")(message("grpc.health.v1.HealthCheckRequest"))
+        assert next(watch).status == 1
+        began = time.monotonic()
+        platform.store.process.terminate()
+        assert next(watch).status == 2
+        with pytest.raises(grpc.RpcError) as ended:
+            next(watch)
+        assert ended.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert ended.value.details() == "the server is shutting down"
+        assert platform.store.process.wait(25) == 0
+        # Without a deadline the watch would have had all of the grace, 20 s.
+        assert time.monotonic() - began < 15
+
+
+def test_reflection_tells_the_official_client_the_contract(channel):
+    database = ProtoReflectionDescriptorDatabase(channel)
+    assert database.get_services() == [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+        V1 + "StoreService",
+    ]
+    reflected = descriptor_pool.DescriptorPool(database)
+    for name in database.get_services():
+        assert reflected.FindServiceByName(name).methods
+    ours = pool().FindServiceByName(V1 + "StoreService")
+    theirs = reflected.FindServiceByName(V1 + "StoreService")
+    assert [method.name for method in theirs.methods] == [method.name for method in ours.methods]
+    number = reflected.FindMessageTypeByName("google.protobuf.MethodOptions")
+    assert 50101 in [extension.number for extension in reflected.FindAllExtensions(number)]
+    # A call made of nothing but what reflection told.
+    request = message_factory.GetMessageClass(reflected.FindMessageTypeByName(V1 + "ListStoresRequest"))
+    response = message_factory.GetMessageClass(reflected.FindMessageTypeByName(V1 + "ListStoresResponse"))
+    stub = channel.unary_unary(
+        f"/{V1}StoreService/ListStores",
+        request_serializer=request.SerializeToString,
+        response_deserializer=response.FromString,
+    )
+    assert stub(request(limit=1), metadata=PRINCIPAL) is not None
+
+
+def test_reflection_v1_answers_each_request_in_turn(channel):
+    reflect = call(channel, "grpc.reflection.v1.ServerReflection", "ServerReflectionInfo")
+    request = functools.partial(message, "grpc.reflection.v1.ServerReflectionRequest")
+    answers = list(
+        reflect(
+            iter(
+                [
+                    request(file_containing_symbol=V1 + "StoreService.CreateStore"),
+                    request(file_containing_symbol="no.Such"),
+                    request(file_by_filename="mainstreet/store/v1/store.proto"),
+                ]
+            )
+        )
+    )
+    assert [answer.WhichOneof("message_response") for answer in answers] == [
+        "file_descriptor_response",
+        "error_response",
+        "file_descriptor_response",
+    ]
+    assert answers[1].error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+    file = descriptor_pb2.FileDescriptorProto.FromString(answers[0].file_descriptor_response.file_descriptor_proto[0])
+    assert file.name == "mainstreet/store/v1/store_service.proto"
+    # What protoc wrote: comments and options are there.
+    assert file.source_code_info.location and file.service[0].method[0].options.ByteSize() > 0
+
+
+def test_connections_and_calls_are_shown_to_the_operator(channel, shared_platform):
+    create(channel)
+    status, _, body = http_get(shared_platform.store.addresses["admin"], "/connections")
+    connections = json.loads(body)
+    assert status == 200 and sum(one["callsTotal"] for one in connections) > 0
+    assert {"peer", "ageSeconds", "idleSeconds", "callsOpen", "receivedBytes", "sentBytes"} <= connections[0].keys()
+    assert shared_platform.store.metric("rpc_server_requests_total") > 0
+    assert shared_platform.store.metric("rpc_server_connections_open") >= 1
 
 
 def test_an_invalid_message_names_its_fields(channel):

@@ -11,7 +11,7 @@ import UnixSignals
 
 struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Serves grpc.testing.TestService and health until SIGTERM, then drains.")
+    abstract: "Serves grpc.testing.TestService, health and reflection until SIGTERM, then drains.")
 
   @Option(help: "Where to listen: host:port or unix:/path. With port 0 the kernel chooses.")
   var listen = "127.0.0.1:0"
@@ -32,12 +32,16 @@ struct Serve: AsyncParsableCommand {
     let readiness = Readiness(
       promised: ["grpc"], readyFile: readyFile.map { ReadyFile(path: $0, logger: logger) })
     let service = InteropService().serviceDefinition
-    let health = HealthService(services: [service.name], readiness: readiness)
+    let health = HealthService(services: [service.name], readiness: readiness).serviceDefinition
+    // Descriptor sets one after the other are one.
+    let reflection = try ReflectionService(
+      descriptorSet: descriptorSet + testingDescriptorSet, services: [service.name, health.name])
     var configuration = RPCServer.Configuration(address: try RPCAddress(listen))
     configuration.shutdownGrace = .seconds(drainGrace)
     timers.apply(to: &configuration.http2)
     let server = RPCServer(
-      services: [service, health.serviceDefinition.endingAtShutdown()], configuration: configuration,
+      services: [service, health.endingAtShutdown()] + reflection.serviceDefinitions,
+      configuration: configuration,
       eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: threads), admit: { _, _ in },
       logger: logger)
     try await ServiceGroup(
