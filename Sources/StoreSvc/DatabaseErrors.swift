@@ -1,33 +1,10 @@
 import Postgres
 import RPC
 
-extension ServiceDefinition {
-  /// The same methods, whose database failures reach callers as the statuses they are, without what Postgres says
-  /// about them. Any other unknown error stays what it is and becomes INTERNAL.
-  func mappingDatabaseErrors() -> ServiceDefinition {
-    ServiceDefinition(name: name, methods: methods.map { $0.mappingDatabaseErrors() })
-  }
-}
-
-extension MethodDefinition {
-  fileprivate func mappingDatabaseErrors() -> MethodDefinition {
-    let mapped: Handler =
-      switch handler {
-      case .unary(let handle):
-        .unary { bytes, context in
-          do { return try await handle(bytes, context) } catch { throw error.asRPCError }
-        }
-      case .streaming(let handle):
-        .streaming { requests, responses, context in
-          do { try await handle(requests, responses, context) } catch { throw error.asRPCError }
-        }
-      }
-    return MethodDefinition(name: name, access: access, handler: mapped)
-  }
-}
-
-extension Error {
-  fileprivate var asRPCError: any Error { (self as? PostgresError)?.rpcError ?? self }
+extension ServerInterceptor {
+  /// Database failures reach callers as the statuses they are, without what Postgres says about them. Any other
+  /// unknown error stays what it is.
+  static let databaseErrors = mappingErrors { ($0 as? PostgresError)?.rpcError }
 }
 
 extension PostgresError {

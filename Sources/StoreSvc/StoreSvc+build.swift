@@ -16,7 +16,8 @@ extension StoreSvc {
     let worker = ReportWorker(
       postgres: database.client, zones: zones, signal: signal, logger: context.logger)
     return [
-      database, worker, try context.rpcServer([service.serviceDefinition.mappingDatabaseErrors()]),
+      database, worker,
+      try context.rpcServer([service.serviceDefinition], interceptors: [.databaseErrors]),
     ]
   }
 }

@@ -25,6 +25,7 @@ extension Setting {
     Setting(
       "grpc.max.connection.idle", default: "0",
       help: "Seconds without a call after which a connection is closed in order; 0 for never."),
+    Setting("grpc.log.calls", default: "false", help: "Log each call when it has ended."),
     Setting(
       "grpc.reflection", default: "true",
       help: "Tell anyone who can call the service what its contract is (grpc.reflection v1 and v1alpha)."),
@@ -38,7 +39,9 @@ extension ServiceContext {
   /// A server for the services and for health, with admission by principal and role, that announces itself
   /// as `grpc`.
   /// The program's settings include `Setting.rpc`.
-  package func rpcServer(_ services: [ServiceDefinition]) throws -> some Service {
+  package func rpcServer(
+    _ services: [ServiceDefinition], interceptors: [ServerInterceptor] = []
+  ) throws -> some Service {
     let trusts = try settings.bool("trust.development.principal")
     if trusts { logger.warning("unsigned principals are believed; this is for development only") }
     let admission = Admission(trustsDevelopmentPrincipal: trusts)
@@ -49,10 +52,11 @@ extension ServiceContext {
     configuration.maxRunningHandlersPerServer = try settings.int("grpc.max.handlers", in: 1...1_000_000)
     configuration.http2.maxAge = try limit("grpc.max.connection.age")
     configuration.http2.idleTimeout = try limit("grpc.max.connection.idle")
+    let logging: [ServerInterceptor] = try settings.bool("grpc.log.calls") ? [.logging(to: logger)] : []
     let server = RPCServer(
       services: try withStandardServices(services), configuration: configuration,
       eventLoopGroup: eventLoopGroup,
-      admit: { try admission.admit($0, $1) }, logger: logger)
+      admit: { try admission.admit($0, $1) }, interceptors: logging + interceptors, logger: logger)
     rpc.serve(server)
     return AnnouncedServer(server: server, readiness: readiness)
   }

@@ -88,8 +88,8 @@ struct TestHouse: Sendable {
     var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
     configuration.shutdownGrace = .seconds(2)
     let server = RPCServer(
-      services: [service.serviceDefinition.mappingDatabaseErrors()], configuration: configuration,
-      admit: { try admission.admit($0, $1) }, logger: .quiet)
+      services: [service.serviceDefinition], configuration: configuration,
+      admit: { try admission.admit($0, $1) }, interceptors: [.databaseErrors], logger: .quiet)
     let serving = ServiceGroup(
       services: works ? [postgres, server, worker] : [postgres, server], logger: .quiet)
     return try await withThrowingTaskGroup(of: Void.self) { group in
