@@ -10,9 +10,11 @@ import ServiceLifecycle
 extension Edge {
   static func build(_ context: ServiceContext) async throws -> [any Service] {
     let settings = context.settings
+    var toStore = RPCClient.Configuration()
+    toStore.tls = try settings.clientTLS("store")
     let store = RPCClient(
-      target: try settings.address("store.target"), eventLoopGroup: context.eventLoopGroup,
-      logger: context.logger)
+      target: try settings.address("store.target"), configuration: toStore,
+      eventLoopGroup: context.eventLoopGroup, logger: context.logger)
     let routes = try RouteTable(
       schema: DescriptorSet(serialized: descriptorSet),
       clients: ["mainstreet.store.v1.StoreService": store], metrics: MetricsSystem.factory)

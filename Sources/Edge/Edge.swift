@@ -9,15 +9,16 @@ struct Edge: ServiceProgram {
   static let summary = "Serves the platform's JSON API and calls the services behind it."
   static let listeners = ["http"]
 
-  static let settings = [
-    Setting("listen", default: "127.0.0.1:8080", help: "Where HTTP is served: host:port or unix:/path."),
-    Setting("store.target", help: "Where StoreSvc is: host:port or unix:/path."),
-    Setting(
-      "development.principal",
-      help: "Whom every request acts for, as v0;tenant=<uuid>;subject=<text>;roles=<role>,<role>."),
-    Setting(
-      "development.api.key", optional: true, secret: true,
-      help: "The X-API-Key that is accepted; requests may also come without one."),
-    Setting("max.connections", default: "10000", help: "Client connections open at once."),
-  ]
+  static let settings =
+    [
+      Setting("listen", default: "127.0.0.1:8080", help: "Where HTTP is served: host:port or unix:/path."),
+      Setting("store.target", help: "Where StoreSvc is: host:port or unix:/path."),
+      Setting(
+        "development.principal",
+        help: "Whom every request acts for, as v0;tenant=<uuid>;subject=<text>;roles=<role>,<role>."),
+      Setting(
+        "development.api.key", optional: true, secret: true,
+        help: "The X-API-Key that is accepted; requests may also come without one."),
+      Setting("max.connections", default: "10000", help: "Client connections open at once."),
+    ] + Setting.clientTLS("store")
 }

@@ -111,7 +111,10 @@ final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
     if isReady {
       subchannel.closed(self)
     } else {
-      subchannel.failed(self, http2?.closeReason ?? "the server closed the connection")
+      // Some servers refuse a client without a certificate by just closing.
+      let hint =
+        subchannel.configuration.tls?.isAnonymous == true ? "; it may require a client certificate" : ""
+      subchannel.failed(self, http2?.closeReason ?? "the server closed the connection\(hint)")
     }
   }
 }

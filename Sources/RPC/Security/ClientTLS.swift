@@ -13,6 +13,8 @@ package struct ClientTLS: Sendable {
   package var reloadInterval: Duration = .seconds(5)
 
   let contexts: ReloadingContext
+  /// It has no certificate to show.
+  let isAnonymous: Bool
 
   /// - Parameters:
   ///   - ca: whom the client believes about servers; without it, whom this machine does.
@@ -24,6 +26,7 @@ package struct ClientTLS: Sendable {
       throw TLSFileError(
         file: certificate ?? key ?? "", fault: "a certificate and its key go together; one is missing")
     }
+    isAnonymous = certificate == nil
     contexts = try ReloadingContext(files: [ca, certificate, key].compactMap(\.self)) {
       var configuration = TLSConfiguration.makeClientConfiguration()
       if let ca { configuration.trustRoots = .certificates(try PEMFile.certificates(in: ca)) }

@@ -33,8 +33,6 @@ struct TLSFailure: Error, Hashable, CustomStringConvertible {
       )
     case NIOSSLError.unableToValidateCertificate, NIOSSLError.noCertificateToValidate:
       self.init("the peer has shown no certificate")
-    case NIOSSLError.uncleanShutdown:
-      self.init("the peer closed the connection")
     case let error as NIOSSLError: self.init("\(error)")
     case let error as BoringSSLError: self.init("\(error)")
     case let error as TLSFailure: self = error

@@ -61,6 +61,8 @@ final class TLSHandshake: ChannelInboundHandler {
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     let failure = TLSFailure(error, certificate: tls.peerCertificate)
     if isOver {
+      // An end without TLS's own word for it is an end all the same; HTTP/2 has words of its own.
+      if case NIOSSLError.uncleanShutdown = error { return }
       context.fireErrorCaught(failure?.naming(peer) ?? error)
     } else {
       fail(failure ?? TLSFailure("\(error)"), context)

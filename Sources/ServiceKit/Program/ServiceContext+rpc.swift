@@ -6,33 +6,34 @@ package import ServiceLifecycle
 
 extension Setting {
   /// What every program that serves RPCs can be told.
-  package static let rpc = [
-    Setting("grpc.listen", default: "127.0.0.1:0", help: "Where gRPC is served: host:port or unix:/path."),
-    Setting(
-      "grpc.max.connections", default: "4096", help: "Connections open at once; more are closed at once."),
-    Setting(
-      "grpc.max.message.bytes", default: "4194304",
-      help: "Bytes of one request message; a longer one is RESOURCE_EXHAUSTED."),
-    Setting(
-      "grpc.max.handlers", default: "16384",
-      help: "Calls being worked on at once; more are UNAVAILABLE, for another instance to take."),
-    Setting(
-      "grpc.max.connection.age", default: "0",
-      help: """
-        Seconds after which a connection is closed in order, so that clients find new instances; a tenth more or \
-        less by chance, 0 for never.
-        """),
-    Setting(
-      "grpc.max.connection.idle", default: "0",
-      help: "Seconds without a call after which a connection is closed in order; 0 for never."),
-    Setting("grpc.log.calls", default: "false", help: "Log each call when it has ended."),
-    Setting(
-      "grpc.reflection", default: "true",
-      help: "Tell anyone who can call the service what its contract is (grpc.reflection v1 and v1alpha)."),
-    Setting(
-      "trust.development.principal", default: "false",
-      help: "Believe unsigned principals. For development only: every caller can be anyone."),
-  ]
+  package static let rpc =
+    [
+      Setting("grpc.listen", default: "127.0.0.1:0", help: "Where gRPC is served: host:port or unix:/path."),
+      Setting(
+        "grpc.max.connections", default: "4096", help: "Connections open at once; more are closed at once."),
+      Setting(
+        "grpc.max.message.bytes", default: "4194304",
+        help: "Bytes of one request message; a longer one is RESOURCE_EXHAUSTED."),
+      Setting(
+        "grpc.max.handlers", default: "16384",
+        help: "Calls being worked on at once; more are UNAVAILABLE, for another instance to take."),
+      Setting(
+        "grpc.max.connection.age", default: "0",
+        help: """
+          Seconds after which a connection is closed in order, so that clients find new instances; a tenth more or \
+          less by chance, 0 for never.
+          """),
+      Setting(
+        "grpc.max.connection.idle", default: "0",
+        help: "Seconds without a call after which a connection is closed in order; 0 for never."),
+      Setting("grpc.log.calls", default: "false", help: "Log each call when it has ended."),
+      Setting(
+        "grpc.reflection", default: "true",
+        help: "Tell anyone who can call the service what its contract is (grpc.reflection v1 and v1alpha)."),
+      Setting(
+        "trust.development.principal", default: "false",
+        help: "Believe unsigned principals. For development only: every caller can be anyone."),
+    ] + serverTLS("grpc")
 }
 
 extension ServiceContext {
@@ -46,6 +47,7 @@ extension ServiceContext {
     if trusts { logger.warning("unsigned principals are believed; this is for development only") }
     let admission = Admission(trustsDevelopmentPrincipal: trusts)
     var configuration = RPCServer.Configuration(address: try settings.address("grpc.listen"))
+    configuration.tls = try settings.serverTLS("grpc")
     configuration.shutdownGrace = try settings.duration("shutdown.grace")
     configuration.maxConnections = try settings.int("grpc.max.connections", in: 1...1_000_000)
     configuration.maxMessageBytes = try settings.int("grpc.max.message.bytes", in: 1...1 << 30)

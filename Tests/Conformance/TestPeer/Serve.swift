@@ -26,6 +26,7 @@ struct Serve: AsyncParsableCommand {
   var drainGrace = 5
 
   @OptionGroup var timers: ConnectionTimerOptions
+  @OptionGroup var security: ServerTLSOptions
 
   func run() async throws {
     let logger = Logger(label: "TestPeer") { StreamLogHandler.standardError(label: $0) }
@@ -39,6 +40,7 @@ struct Serve: AsyncParsableCommand {
     var configuration = RPCServer.Configuration(address: try RPCAddress(listen))
     configuration.shutdownGrace = .seconds(drainGrace)
     timers.apply(to: &configuration.http2)
+    configuration.tls = try security.tls
     let server = RPCServer(
       services: [service, health.endingAtShutdown()] + reflection.serviceDefinitions,
       configuration: configuration,

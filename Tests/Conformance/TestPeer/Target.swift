@@ -13,6 +13,8 @@ struct Target: ParsableArguments {
   @Option(help: "Event loops.")
   var threads = 1
 
+  @OptionGroup var security: ClientTLSOptions
+
   /// Runs the body with a client, which is shut down in order afterwards.
   func withClient(_ body: @escaping @Sendable (RPCClient) async throws -> Void) async throws {
     let logger = Logger(label: "TestPeer") { label in
@@ -20,8 +22,10 @@ struct Target: ParsableArguments {
       handler.logLevel = .warning
       return handler
     }
+    var configuration = RPCClient.Configuration()
+    configuration.tls = try security.tls
     let client = RPCClient(
-      target: try RPCAddress(target), configuration: RPCClient.Configuration(),
+      target: try RPCAddress(target), configuration: configuration,
       eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: threads), logger: logger)
     let work = ServiceGroupConfiguration.ServiceConfiguration(
       service: Work(body: { try await body(client) }),
