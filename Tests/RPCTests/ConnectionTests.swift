@@ -1,5 +1,7 @@
+import HTTP2
 import NIOCore
 import NIOPosix
+import Synchronization
 import Testing
 
 @testable import RPC
@@ -32,6 +34,31 @@ import Testing
       for error in errors {
         #expect(error.code == .unavailable)
         #expect(error.message.hasPrefix("cannot connect"))
+      }
+    }
+  }
+
+  @Test("that is old goes and another comes, and no call notices", arguments: ["server", "client"])
+  func age(whose: String) async throws {
+    let peers = Peers()
+    let method = MethodDefinition.unary("Peer") { message, context in
+      peers.names.withLock { _ = $0.insert("\(context.peer as SocketAddress?)") }
+      return message
+    }
+    var client = RPCClient.Configuration()
+    if whose == "client" { client.http2.maxAge = .milliseconds(20) }
+    try await withLoopback(
+      [method], configure: { if whose == "server" { $0.http2.maxAge = .milliseconds(20) } }, client: client
+    ) { client in
+      try await withThrowingTaskGroup { group in
+        for _ in 0..<10 {
+          group.addTask {
+            while peers.names.withLock(\.count) < 10 {
+              _ = try await client.unary(path: "/test.Service/Peer", request: ByteBuffer(string: "x"))
+            }
+          }
+        }
+        try await group.waitForAll()
       }
     }
   }
@@ -168,4 +195,8 @@ import Testing
       #expect(error?.description == "cannot listen on \(address): Address already in use")
     }
   }
+}
+
+private final class Peers: Sendable {
+  let names = Mutex<Set<String>>([])
 }

@@ -114,6 +114,8 @@ struct ConnectionTimers {
 
   private mutating func drain(_ sight: Sight, _ now: NIODeadline) -> Action? {
     guard sight.isDraining else {
+      // Until then it cannot be told from one that never came to be.
+      guard sight.isIntroduced else { return nil }
       if let oldAt, oldAt <= now {
         isOld = true
         drainedAt = now

@@ -109,6 +109,7 @@ package final class RPCServer: Service, Sendable {
 
   /// Begins to accept connections; returns how to stop that.
   private func listen() async throws -> @Sendable () async -> Void {
+    try HTTP2Library.check()
     let address = core.configuration.address
     do {
       let listener: any Channel
