@@ -60,6 +60,13 @@ package struct HTTP2Configuration: Sendable {
   /// Whether also to send it while no stream is open. A server must permit it.
   package var keepaliveWithoutStreams = false
 
+  /// Clients: a server that has been silent for so long while it has calls to answer is sent one PING. It is not sent
+  /// another before it has answered a call: with the headers of an answer a server forgives the PINGs before it, so
+  /// none can count these as too many, however strict it is.
+  package var probeInterval: Duration?
+  /// How long after that PING, with nothing coming still, the server counts as hung and the connection is given up.
+  package var probeTimeout: Duration = .seconds(2)
+
   // MARK: The end
 
   /// A connection without streams for so long is drained.
@@ -80,6 +87,14 @@ package struct HTTP2Configuration: Sendable {
     configuration.idleTimeout = .seconds(900)
     configuration.windowStallTimeout = .seconds(300)
     configuration.maxQueuedBytes = 64 << 20
+    return configuration
+  }
+
+  /// What clients start with: a server that hangs is given up after three seconds, and its calls fail or are made
+  /// elsewhere, however far their deadline.
+  package static var client: HTTP2Configuration {
+    var configuration = HTTP2Configuration()
+    configuration.probeInterval = .seconds(1)
     return configuration
   }
 

@@ -22,6 +22,7 @@ extension HTTP2Connection {
     ConnectionTimers.Sight(
       bytesIn: counted.bytesReceived, bytesOut: counted.bytesSent, dataOut: counted.dataBytesSent,
       streamsOpened: counted.streamsOpened, openStreams: streamCount, isIntroduced: isIntroduced,
+      headerBlocks: limits.scanner.headerBlocks,
       headerBlock: limits.scanner.isInHeaderBlock ? limits.scanner.headerBlocks : 0, stall: stall,
       isDraining: isDraining)
   }

@@ -17,6 +17,8 @@ struct ConnectionTimers {
     var openStreams = 0
     /// The peer's first SETTINGS are here.
     var isIntroduced = true
+    /// Header lists the peer has begun.
+    var headerBlocks = 0
     /// Tells the header list that is being received from others; 0 for none.
     var headerBlock = 0
     var stall: Stall?
@@ -44,7 +46,10 @@ struct ConnectionTimers {
   private var outbound: Lapse
   private var headerBlock: Lapse
   private var idle: Lapse
-  private var pingedAt: NIODeadline?
+  /// The PING that is out, and how long its answer may take.
+  private var ping: (at: NIODeadline, timeout: Duration)?
+  /// Header lists received at the last probe.
+  private var probedAfter: Int?
   private var drainedAt: NIODeadline?
   private var isDrainFinished = false
   private var isOld = false
@@ -64,6 +69,7 @@ struct ConnectionTimers {
     let timeouts = [
       configuration.introductionTimeout, configuration.headerBlockTimeout, configuration.writeStallTimeout,
       configuration.windowStallTimeout, configuration.keepaliveInterval, configuration.keepaliveTimeout,
+      configuration.probeInterval, configuration.probeInterval.map { _ in configuration.probeTimeout },
       configuration.idleTimeout, configuration.maxAge, configuration.maxAgeGrace,
       configuration.drainNoticeTimeout,
     ].compactMap { $0 }
@@ -99,16 +105,24 @@ struct ConnectionTimers {
   }
 
   private mutating func keepalive(_ sight: Sight, _ now: NIODeadline) -> Action? {
-    if let pingedAt, inbound.since <= pingedAt {
-      guard has(configuration.keepaliveTimeout, passedSince: pingedAt, now) else { return nil }
-      return .close(
-        reason: "the peer did not answer a keepalive PING within \(configuration.keepaliveTimeout)")
+    if let ping, inbound.since <= ping.at {
+      guard has(ping.timeout, passedSince: ping.at, now) else { return nil }
+      return .close(reason: "the peer did not answer a keepalive PING within \(ping.timeout)")
     }
-    pingedAt = nil
-    guard sight.isIntroduced, sight.openStreams > 0 || configuration.keepaliveWithoutStreams,
+    ping = nil
+    guard sight.isIntroduced else { return nil }
+    if sight.openStreams > 0, sight.headerBlocks != probedAfter,
+      // Before there were streams it had nothing to say.
+      has(configuration.probeInterval, passedSince: max(inbound.since, idle.since), now)
+    {
+      probedAfter = sight.headerBlocks
+      ping = (now, configuration.probeTimeout)
+      return .ping
+    }
+    guard sight.openStreams > 0 || configuration.keepaliveWithoutStreams,
       has(configuration.keepaliveInterval, passedSince: inbound.since, now)
     else { return nil }
-    pingedAt = now
+    ping = (now, configuration.keepaliveTimeout)
     return .ping
   }
 

@@ -31,7 +31,7 @@ package final class RPCClient: Service, Sendable {
     /// Bytes of one response message.
     package var maxMessageBytes = 4 << 20
     /// The limits and timers of each connection: windows, header lists, floods, keepalive, age.
-    package var http2 = HTTP2Configuration()
+    package var http2 = HTTP2Configuration.client
     /// Request bytes a call may have queued before its writer suspends.
     package var maxOutboundBytes = 64 << 10
     /// Calls that may wait, per event loop, for a connection or for a peer to allow another stream.

@@ -7,7 +7,7 @@ import UnixSignals
 
 /// The server to call, and how.
 struct Target: ParsableArguments {
-  @Option(help: "The server: host:port or unix:/path.")
+  @Option(help: "The server: host:port or unix:/path; or several, with commas between.")
   var target: String
 
   @Option(help: "Event loops.")
@@ -25,7 +25,7 @@ struct Target: ParsableArguments {
     var configuration = RPCClient.Configuration()
     configuration.tls = try security.tls
     let client = RPCClient(
-      target: try RPCAddress(target), configuration: configuration,
+      target: try RPCTarget(target), configuration: configuration,
       eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: threads), logger: logger)
     let work = ServiceGroupConfiguration.ServiceConfiguration(
       service: Work(body: { try await body(client) }),
