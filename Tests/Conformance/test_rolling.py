@@ -149,9 +149,10 @@ def test_ejection(servers, load):
     stopped = calls.now()
     seconds, summary = calls.finish()
     servers[1].send(signal.SIGCONT)
-    for second in seconds[stopped + 2 :]:
+    for second in seconds[stopped + 3 :]:
         assert second["failures"] == {}
         assert second["p99_ms"] < max(10 * calm["p99_ms"], 100)
-    # Each caller has one call there when it hangs. The deadline was theirs: nothing of it is left to try again.
+    # Each caller has one call there when it hangs, and four may make another before the fifth ejects it. The deadline
+    # was theirs: nothing of it is left to try again.
     assert set(summary["failures"]) <= {"DEADLINE_EXCEEDED"}
-    assert summary["failures"].get("DEADLINE_EXCEEDED", 0) <= 20
+    assert summary["failures"].get("DEADLINE_EXCEEDED", 0) <= 24

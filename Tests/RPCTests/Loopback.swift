@@ -77,7 +77,8 @@ struct RunningServer: Sendable {
   private let running: Task<Void, any Error>
 
   static func start(
-    _ methods: [MethodDefinition], configure: (inout RPCServer.Configuration) -> Void = { _ in },
+    _ methods: [MethodDefinition], and services: [ServiceDefinition] = [],
+    configure: (inout RPCServer.Configuration) -> Void = { _ in },
     admit: @escaping RPCServer.Admission = { _, _ in }, interceptors: [ServerInterceptor] = [],
     logger: Logger = .quiet
   ) async throws -> RunningServer {
@@ -85,7 +86,8 @@ struct RunningServer: Sendable {
     configuration.shutdownGrace = .seconds(2)
     configure(&configuration)
     let server = RPCServer(
-      services: [ServiceDefinition(name: "test.Service", methods: methods)], configuration: configuration,
+      services: [ServiceDefinition(name: "test.Service", methods: methods)] + services,
+      configuration: configuration,
       eventLoopGroup: loops.server, admit: admit, interceptors: interceptors, logger: logger)
     let group = ServiceGroup(services: [server], logger: .quiet)
     let running = Task { try await group.run() }

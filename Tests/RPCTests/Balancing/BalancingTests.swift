@@ -1,3 +1,4 @@
+import HTTP2
 import NIOCore
 import Synchronization
 import Testing
@@ -91,6 +92,32 @@ import Testing
         await again.stop()
       }
     }
+  }
+
+  @Test("loses no call when its servers end connections for their age")
+  func age() async throws {
+    let server = try await RunningServer.start(
+      [.echo], configure: { $0.http2.maxAge = .milliseconds(20) })
+    for balancing in [RPCClient.Configuration.Balancing.pickFirst(shuffled: true), .roundRobin] {
+      var configuration = RPCClient.Configuration()
+      configuration.balancing = balancing
+      // No pause would end before the test does.
+      configuration.backoff.initial = .seconds(3600)
+      try await withClient(RPCTarget(server.address), configuration: configuration) { client in
+        let deadline = NIODeadline.now() + .milliseconds(300)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+          for _ in 0..<8 {
+            group.addTask {
+              while NIODeadline.now() < deadline {
+                _ = try await client.unary(path: "/test.Service/Echo", request: ByteBuffer(string: "x"))
+              }
+            }
+          }
+          try await group.waitForAll()
+        }
+      }
+    }
+    await server.stop()
   }
 
   @Test("fails with the reason when none can be reached")
