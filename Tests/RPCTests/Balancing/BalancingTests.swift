@@ -96,20 +96,24 @@ import Testing
 
   @Test("loses no call when its servers end connections for their age")
   func age() async throws {
-    let server = try await RunningServer.start(
-      [.echo], configure: { $0.http2.maxAge = .milliseconds(20) })
+    let connections = Mutex<Set<String>>([])
+    let method = MethodDefinition.unary("Where") { message, context in
+      _ = connections.withLock { $0.insert("\(context.peer)") }
+      return message
+    }
+    let server = try await RunningServer.start([method], configure: { $0.http2.maxAge = .milliseconds(100) })
     for balancing in [RPCClient.Configuration.Balancing.pickFirst(shuffled: true), .roundRobin] {
+      connections.withLock { $0 = [] }
       var configuration = RPCClient.Configuration()
       configuration.balancing = balancing
       // No pause would end before the test does.
       configuration.backoff.initial = .seconds(3600)
       try await withClient(RPCTarget(server.address), configuration: configuration) { client in
-        let deadline = NIODeadline.now() + .milliseconds(300)
         try await withThrowingTaskGroup(of: Void.self) { group in
           for _ in 0..<8 {
             group.addTask {
-              while NIODeadline.now() < deadline {
-                _ = try await client.unary(path: "/test.Service/Echo", request: ByteBuffer(string: "x"))
+              while connections.withLock({ $0.count < 4 }) {
+                _ = try await client.unary(path: "/test.Service/Where", request: ByteBuffer())
               }
             }
           }
