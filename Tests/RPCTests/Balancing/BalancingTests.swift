@@ -1,4 +1,3 @@
-import HTTP2
 import NIOCore
 import Synchronization
 import Testing
@@ -92,36 +91,6 @@ import Testing
         await again.stop()
       }
     }
-  }
-
-  @Test("loses no call when its servers end connections for their age")
-  func age() async throws {
-    let connections = Connections()
-    let method = MethodDefinition.unary("Where") { message, context in
-      connections.saw("\(context.peer, default: "nobody")")
-      return message
-    }
-    let server = try await RunningServer.start([method], configure: { $0.http2.maxAge = .milliseconds(300) })
-    for balancing in [RPCClient.Configuration.Balancing.pickFirst(shuffled: true), .roundRobin] {
-      let enough = connections.count + 3
-      var configuration = RPCClient.Configuration()
-      configuration.balancing = balancing
-      // No pause would end before the test does.
-      configuration.backoff.initial = .seconds(3600)
-      try await withClient(RPCTarget(server.address), configuration: configuration) { client in
-        try await withThrowingTaskGroup(of: Void.self) { group in
-          for _ in 0..<8 {
-            group.addTask {
-              while connections.count < enough {
-                _ = try await client.unary(path: "/test.Service/Where", request: ByteBuffer())
-              }
-            }
-          }
-          try await group.waitForAll()
-        }
-      }
-    }
-    await server.stop()
   }
 
   @Test("fails with the reason when none can be reached")
@@ -244,12 +213,5 @@ import Testing
       }
       _ = try await channel.eventLoop.submit { channel.shutDown() }.get()
     }
-  }
-
-  /// The connections that calls came over.
-  private final class Connections: Sendable {
-    private let seen = Mutex<Set<String>>([])
-    var count: Int { seen.withLock { $0.count } }
-    func saw(_ peer: String) { _ = seen.withLock { $0.insert(peer) } }
   }
 }
