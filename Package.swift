@@ -261,3 +261,24 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// Fuzzers are programs with a main of libFuzzer's; only `./dev fuzz` builds them.
+if Context.environment["MAINSTREET_FUZZ"] != nil {
+  func fuzzer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+      name: "Fuzz\(name)",
+      dependencies: dependencies + [.product(name: "NIOCore", package: "swift-nio")],
+      path: "Tests/Fuzz/\(name)",
+      swiftSettings: house)
+  }
+  package.targets += [
+    fuzzer(
+      "Frames",
+      [
+        "HTTP2", "RPC", .product(name: "NIOEmbedded", package: "swift-nio"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    fuzzer("Messages", ["HTTP2", "RPC"]),
+    fuzzer("Unpack", ["MainstreetAPI", "RPC", "Schema"]),
+  ]
+}

@@ -68,6 +68,7 @@ struct Arguments {
       let name = file.name.replacing("/", with: ".").dropLast(".proto".count)
       try write(try SwiftFile(file, of: contract, cModule: module).source, to: "\(swift)/\(name).swift")
     }
+    try write(MessageList(contract).source, to: "\(swift)/messages.swift")
     print(contract.files.map(\.name).joined(separator: "\n"))
   }
 
