@@ -93,6 +93,16 @@ import Testing
   }
 
   @Test(
+    "A time to wait that nobody could is passed over",
+    arguments: [Duration.seconds(Int64.max), .seconds(315_576_000_001), .seconds(-1)])
+  func impossibleRetryAfter(time: Duration) throws {
+    let bytes = try #require(StatusDetails.encode(RPCError(.unavailable, "", reason: "R", retryAfter: time)))
+    var error = RPCError(.unavailable, "")
+    StatusDetails.decode(bytes, into: &error)
+    #expect(error == RPCError(.unavailable, "", reason: "R"))
+  }
+
+  @Test(
     "an address is read",
     arguments: [
       ("127.0.0.1:5001", RPCAddress.tcp(host: "127.0.0.1", port: 5001)),

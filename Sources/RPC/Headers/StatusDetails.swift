@@ -104,6 +104,9 @@ enum StatusDetails {
     }
   }
 
+  /// What a `google.protobuf.Duration` may hold, as far as one can wait it: up to ten thousand years.
+  private static let durationSeconds: ClosedRange<Int64> = 0...315_576_000_000
+
   private static func decodeRetryInfo(_ bytes: [UInt8], into error: inout RPCError) {
     WireReader(bytes).forEach { number, value in
       guard number == 1, let duration = value.bytes else { return }
@@ -113,6 +116,7 @@ enum StatusDetails {
         if number == 1 { seconds = Int64(bitPattern: value.varint) }
         if number == 2 { nanoseconds = Int64(bitPattern: value.varint) }
       }
+      guard durationSeconds.contains(seconds), (0..<1_000_000_000).contains(nanoseconds) else { return }
       error.retryAfter = .seconds(seconds) + .nanoseconds(nanoseconds)
     }
   }
