@@ -1,6 +1,8 @@
 """Three of our servers, our client balancing between them: restarts fail no call, and one that hangs is left alone."""
 
 import json
+import os
+import pathlib
 import signal
 import subprocess
 import threading
@@ -37,6 +39,10 @@ class Server:
 
     def send(self, number):
         self.process.send_signal(number)
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def end(self):
         self.process.kill()
@@ -124,7 +130,7 @@ def test_rolling_restart(servers, load):
 
 
 def test_hung_server(servers, load):
-    """One server is stopped as by a debugger: what it holds is called elsewhere, and it is back when it goes on."""
+    """One server is stopped as by a debugger: it is given up, and is back when it goes on."""
     calls = load("--seconds", "14", "--callers", "20", "--deadline-ms", "10000")
     calls.wait_for_second(3)
     calm = calls.seconds[2]
@@ -132,12 +138,18 @@ def test_hung_server(servers, load):
     stopped = calls.now()
     calls.wait_for_second(stopped + 7)
     servers[1].send(signal.SIGCONT)
+    calls.wait_for_second(stopped + 9)
+    before = [server.cpu_seconds() for server in servers]
     seconds, summary = calls.finish()
+    worked = [server.cpu_seconds() - cpu for server, cpu in zip(servers, before)]
+    assert worked[1] > max(worked) / 4, f"it is not back: {worked}"
     # Given up after three seconds; from the fifth on, all is as before.
     for second in seconds[stopped + 5 :]:
         assert second["p99_ms"] < max(10 * calm["p99_ms"], 100)
         assert second["calls"] > calm["calls"] / 4
-    assert summary["failures"] == {}
+    # The calls it held, which nobody has said may be made twice.
+    assert set(summary["failures"]) <= {"UNAVAILABLE"}
+    assert summary["failures"].get("UNAVAILABLE", 0) <= 20
 
 
 def test_ejection(servers, load):
