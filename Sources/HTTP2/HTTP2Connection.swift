@@ -31,6 +31,9 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   /// Streams whose queue shrank during the current pump.
   var moved: [HTTP2Stream] = []
 
+  /// Client: the youngest stream whose headers have left. They leave in the order of their numbers.
+  var lastSentStreamID: Int32 = 0
+
   var outbound = ByteBuffer()
   private var isReceiving = false
   private var isPumping = false

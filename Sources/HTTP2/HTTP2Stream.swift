@@ -42,6 +42,9 @@ package final class HTTP2Stream {
   /// Bytes written and not yet handed to the socket.
   package var queuedBytes: Int { outbound.count }
 
+  /// Client: whether any of the request has left us.
+  package var wasSent: Bool { id <= connection?.lastSentStreamID ?? 0 }
+
   // MARK: Sending
 
   /// Server: sends the response headers, and ends the stream with them when nothing follows.

@@ -140,6 +140,7 @@ final class SessionCallbacks: @unchecked Sendable {
     switch UInt32(head.type) {
     case NGHTTP2_HEADERS.rawValue:
       connection.limits.sentHeaders()
+      if connection.role == .client { connection.lastSentStreamID = head.stream_id }
       guard head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0, connection.role == .server,
         let stream = stream(session, head.stream_id), !stream.inboundEnded
       else { return }

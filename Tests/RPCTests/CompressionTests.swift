@@ -24,7 +24,9 @@ import Testing
     ])
   func unary(encoding: MessageEncoding, message: ByteBuffer, isCompressed: Bool) async throws {
     let response = try await withLoopback([Self.echo]) { client in
-      try await client.unary(path: "/test.Service/Echo", request: message, compression: encoding)
+      try await client.unary(
+        path: "/test.Service/Echo", request: message,
+        options: CallOptions(policy: CallPolicy(compression: encoding)))
     }
     #expect(response.message == message)
     #expect(response.trailingMetadata["request-compressed"] == "\(isCompressed)")
@@ -40,7 +42,9 @@ import Testing
   func policy(policy: ResponseCompression, encoding: MessageEncoding, isCompressed: Bool) async throws {
     let response = try await withLoopback([Self.echo], configure: { $0.responseCompression = policy }) {
       client in
-      try await client.unary(path: "/test.Service/Echo", request: Self.zeros, compression: encoding)
+      try await client.unary(
+        path: "/test.Service/Echo", request: Self.zeros,
+        options: CallOptions(policy: CallPolicy(compression: encoding)))
     }
     #expect(response.isCompressed == isCompressed)
   }
@@ -53,7 +57,9 @@ import Testing
     }
     for requested in [MessageEncoding.identity, .gzip] {
       let response = try await withLoopback([method]) { client in
-        try await client.unary(path: "/test.Service/Echo", request: Self.zeros, compression: requested)
+        try await client.unary(
+          path: "/test.Service/Echo", request: Self.zeros,
+          options: CallOptions(policy: CallPolicy(compression: requested)))
       }
       #expect(response.message == Self.zeros)
       #expect(response.isCompressed == (encoding == .gzip))
@@ -70,7 +76,9 @@ import Testing
     }
     let pattern = [true, false, false, true, true, false]
     let seen = try await withLoopback([method]) { client in
-      try await client.stream(path: "/test.Service/EchoAll", compression: .gzip) { requests in
+      try await client.stream(
+        path: "/test.Service/EchoAll", options: CallOptions(policy: CallPolicy(compression: .gzip))
+      ) { requests in
         for isCompressed in pattern { try await requests.write(Self.zeros, compressed: isCompressed) }
       } responses: { responses in
         var seen: [Bool] = []
@@ -89,7 +97,9 @@ import Testing
     let large = ByteBuffer(repeating: 0, count: 4_000_000)
     let request = await status {
       try await withLoopback([Self.echo], configure: { $0.maxMessageBytes = 100_000 }) { client in
-        try await client.unary(path: "/test.Service/Echo", request: large, compression: .gzip)
+        try await client.unary(
+          path: "/test.Service/Echo", request: large,
+          options: CallOptions(policy: CallPolicy(compression: .gzip)))
       }
     }
     #expect(
@@ -120,7 +130,9 @@ import Testing
     }
     let error = await status {
       try await withLoopback([method], configure: { $0.maxMessageBytes = 100_000 }) { client in
-        try await client.stream(path: "/test.Service/EchoAll", compression: .gzip) { requests in
+        try await client.stream(
+          path: "/test.Service/EchoAll", options: CallOptions(policy: CallPolicy(compression: .gzip))
+        ) { requests in
           try await requests.write(Self.zeros)
           try await requests.write(ByteBuffer(repeating: 0, count: 4_000_000))
         } responses: {

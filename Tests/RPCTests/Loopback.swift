@@ -182,3 +182,10 @@ final class Count: Sendable {
   @discardableResult
   func add(_ amount: Int) -> Int { atomic.add(amount, ordering: .sequentiallyConsistent).newValue }
 }
+
+extension ClientCall {
+  static func once(on channel: LoopChannel, path: String) -> ClientCall {
+    let settings = CallSettings(channel.configuration)
+    return ClientCall(channel, settings, settings.method(path, isIdempotent: false), CallOptions())
+  }
+}

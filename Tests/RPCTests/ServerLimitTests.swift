@@ -60,7 +60,7 @@ import Testing
         let error = await status {
           try await client.unary(
             path: "/test.Service/\(method)", request: ByteBuffer(),
-            deadline: method == "Cancelled" ? .now() + .milliseconds(5) : nil)
+            options: CallOptions(deadline: method == "Cancelled" ? .now() + .milliseconds(5) : nil))
         }
         #expect(error?.code != .unavailable && error?.code != .resourceExhausted)
       }

@@ -18,7 +18,7 @@ import Testing
   }
 
   private func call(_ channel: LoopChannel) -> ClientCall {
-    ClientCall(channel, path: "/test.Service/Echo", metadata: [:], deadline: nil)
+    ClientCall.once(on: channel, path: "/test.Service/Echo")
   }
 
   @Test("is replaced when it has used up its stream numbers")
@@ -47,7 +47,7 @@ import Testing
     let refused = try await channel.eventLoop.submit {
       // One turn of the loop: nothing connects meanwhile, so all of them wait.
       let calls = (0..<5).map { _ in call(channel) }
-      let attempts = calls.map(ClientAttempt.init)
+      let attempts = calls.map { ClientAttempt($0) }
       for attempt in attempts[..<2] {
         channel.submit(attempt)
         attempt.cancel(with: .cancelledByCaller)

@@ -24,7 +24,8 @@ import Testing
     var metadata: Metadata = ["x-text": "hello"]
     metadata.add("x-bytes-bin", [0, 255, 10])
     let response = try await withLoopback([method]) { [metadata] client in
-      try await client.unary(path: "/test.Service/Meta", request: ByteBuffer(), metadata: metadata)
+      try await client.unary(
+        path: "/test.Service/Meta", request: ByteBuffer(), options: CallOptions(metadata: metadata))
     }
     #expect(response.initialMetadata["x-initial"] == "hello")
     #expect(response.trailingMetadata[binary: "x-trailing-bin"] == [0, 255, 10])
@@ -90,7 +91,8 @@ import Testing
     try await withLoopback([.echo]) { client in
       let metadata: Metadata = ["x-long": String(repeating: "x", count: 9000)]
       let error = await status {
-        try await client.unary(path: "/test.Service/Echo", request: ByteBuffer(), metadata: metadata)
+        try await client.unary(
+          path: "/test.Service/Echo", request: ByteBuffer(), options: CallOptions(metadata: metadata))
       }
       #expect(error?.code == .resourceExhausted)
       _ = try await client.unary(path: "/test.Service/Echo", request: ByteBuffer())
@@ -116,7 +118,8 @@ import Testing
       while started.value == 0 {
         let error = await status {
           try await client.unary(
-            path: "/test.Service/Wait", request: ByteBuffer(), deadline: .now() + timeout)
+            path: "/test.Service/Wait", request: ByteBuffer(),
+            options: CallOptions(deadline: .now() + timeout))
         }
         #expect(error?.code == .deadlineExceeded)
         timeout = timeout * 2
@@ -130,7 +133,8 @@ import Testing
     let error = try await withLoopback([.echo]) { client in
       await status {
         try await client.unary(
-          path: "/test.Service/Echo", request: ByteBuffer(), deadline: .now() - .seconds(1))
+          path: "/test.Service/Echo", request: ByteBuffer(),
+          options: CallOptions(deadline: .now() - .seconds(1)))
       }
     }
     #expect(error?.code == .deadlineExceeded)
@@ -230,7 +234,8 @@ import Testing
       }
       let metadata: Metadata = ["x-long": String(repeating: "x", count: 100_000)]
       let error = await status {
-        try await client.unary(path: "/test.Service/Long", request: ByteBuffer(), metadata: metadata)
+        try await client.unary(
+          path: "/test.Service/Long", request: ByteBuffer(), options: CallOptions(metadata: metadata))
       }
       #expect(error?.code == .internal)
       _ = try await client.unary(path: "/test.Service/Long", request: ByteBuffer())

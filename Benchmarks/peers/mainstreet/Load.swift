@@ -26,6 +26,7 @@ struct Load: ParsableCommand {
     // Where the calls of a service are made: on the loop of the connection.
     let executor = try await loop.submit { EventLoopTaskExecutor.current(on: loop) }.get()
     let callers = callers
+    let method = client.method("/bench.Bench/Unary")
 
     @Sendable func make(_ count: Int) async throws -> [Int64] {
       try await withThrowingTaskGroup(of: [Int64].self) { group in
@@ -35,7 +36,7 @@ struct Load: ParsableCommand {
             for _ in 0..<count / callers {
               let start = NIODeadline.now()
               let response: ClientResponse<Echo> = try await client.unary(
-                path: "/bench.Bench/Unary", request: request, deadline: start + .seconds(20))
+                method, request, CallOptions(deadline: start + .seconds(20)))
               precondition(response.message.service.utf8.count == request.service.utf8.count)
               latencies.append((NIODeadline.now() - start).nanoseconds)
             }

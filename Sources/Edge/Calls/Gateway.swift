@@ -127,8 +127,8 @@ struct Gateway: Sendable {
 
   private func unary(_ call: Call, _ body: ByteBuffer, _ responder: HTTPResponder) async throws {
     let answer = try await call.route.client.unary(
-      path: call.route.rpcPath, request: try request(call, body), metadata: call.metadata,
-      deadline: .now() + limits.unaryDeadline)
+      call.route.rpc, try request(call, body),
+      CallOptions(metadata: call.metadata, deadline: .now() + limits.unaryDeadline))
     await responder.respond(try response(answer.message, metadata: answer.initialMetadata, of: call))
   }
 
@@ -137,7 +137,7 @@ struct Gateway: Sendable {
   private func upload(_ call: Call, _ body: HTTPRequestBody, _ responder: HTTPResponder) async throws {
     let contentType = call.head.headers.first(name: "content-type") ?? "application/octet-stream"
     let answer = try await call.route.client.stream(
-      path: call.route.rpcPath, metadata: call.metadata, deadline: .now() + limits.uploadDeadline
+      call.route.rpc, CallOptions(metadata: call.metadata, deadline: .now() + limits.uploadDeadline)
     ) { writer in
       var piece = RawBody(contentType: contentType, data: try await body.next() ?? ByteBuffer())
       try await writer.write(piece.encoded())
@@ -159,7 +159,7 @@ struct Gateway: Sendable {
   private func download(_ call: Call, _ body: ByteBuffer, _ responder: HTTPResponder) async throws {
     let request = try request(call, body)
     try await call.route.client.stream(
-      path: call.route.rpcPath, metadata: call.metadata, deadline: .now() + limits.downloadDeadline
+      call.route.rpc, CallOptions(metadata: call.metadata, deadline: .now() + limits.downloadDeadline)
     ) { writer in
       try await writer.write(request)
     } responses: { stream in
@@ -250,7 +250,7 @@ struct Gateway: Sendable {
     logger.warning(
       message,
       metadata: [
-        "request_id": "\(call.requestID)", "rpc": "\(call.route.rpcPath)", "error": "\(error)",
+        "request_id": "\(call.requestID)", "rpc": "\(call.route.rpc.path)", "error": "\(error)",
       ])
   }
 }

@@ -29,8 +29,7 @@ final class Route: Sendable {
   /// As in the proto, e.g. `/stores/{store_id}`: what logs and metrics call it.
   let template: String
   let httpMethod: String
-  /// e.g. `/mainstreet.store.v1.StoreService/GetStore`
-  let rpcPath: String
+  let rpc: ClientMethod
   let request: MessageTable
   let response: MessageTable
   let body: Body
@@ -49,7 +48,7 @@ final class Route: Sendable {
     template = route.template.source
     httpMethod = route.method
     self.metrics = RouteMetrics(route: template, method: httpMethod, factory: metrics)
-    rpcPath = method.path
+    rpc = client.method(method.path, isIdempotent: access.isIdempotent)
     self.client = client
     let request = try compiler.message(method.inputType)
     let response = try compiler.message(method.outputType)

@@ -1,3 +1,4 @@
+import RPC
 import Schema
 
 /// Finds the route of a method and path: a tree of segments, literals before variables.
@@ -42,7 +43,7 @@ struct RouteTrie: Sendable {
       node = nodes.count - 1
     }
     if let other = nodes[node].routes[route.httpMethod] {
-      throw SchemaError("\(route.rpcPath) and \(other.rpcPath) share \(route.httpMethod) \(route.template)")
+      throw SchemaError("\(route.rpc.path) and \(other.rpc.path) share \(route.httpMethod) \(route.template)")
     }
     nodes[node].routes[route.httpMethod] = route
   }

@@ -36,35 +36,45 @@ extension Health {
 /// Calls `grpc.health.v1.Health`.
 package struct HealthClient: Sendable {
   package let client: RPCClient
+  private let methods: Methods
 
   package init(_ client: RPCClient) {
     self.client = client
+    methods = Methods(client)
   }
 
   /// The health of one service now. An unknown service is NOT_FOUND.
-  package func check(_ request: HealthCheckRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil)
-    async throws -> ClientResponse<HealthCheckResponse>
+  package func check(_ request: HealthCheckRequest, options: CallOptions = CallOptions()) async throws
+    -> ClientResponse<HealthCheckResponse>
   {
-    try await client.unary(
-      path: "/grpc.health.v1.Health/Check", request: request, metadata: metadata, deadline: deadline)
+    try await client.unary(methods.check, request, options)
   }
 
   /// The health of every service now.
-  package func list(_ request: HealthListRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil)
-    async throws -> ClientResponse<HealthListResponse>
+  package func list(_ request: HealthListRequest, options: CallOptions = CallOptions()) async throws
+    -> ClientResponse<HealthListResponse>
   {
-    try await client.unary(
-      path: "/grpc.health.v1.Health/List", request: request, metadata: metadata, deadline: deadline)
+    try await client.unary(methods.list, request, options)
   }
 
   /// The health of one service now and at each change. An unknown service is SERVICE_UNKNOWN.
   package func watch<Result: Sendable>(
-    _ request: HealthCheckRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil,
+    _ request: HealthCheckRequest, options: CallOptions = CallOptions(),
     responses: @escaping @Sendable (ResponseStream<HealthCheckResponse>) async throws -> Result
   ) async throws -> Result {
-    try await client.serverStreaming(
-      path: "/grpc.health.v1.Health/Watch", request: request, metadata: metadata, deadline: deadline,
-      responses: responses)
+    try await client.serverStreaming(methods.watch, request, options, responses: responses)
+  }
+
+  private final class Methods: Sendable {
+    let check: ClientMethod
+    let list: ClientMethod
+    let watch: ClientMethod
+
+    init(_ client: RPCClient) {
+      check = client.method("/grpc.health.v1.Health/Check", isIdempotent: true)
+      list = client.method("/grpc.health.v1.Health/List", isIdempotent: true)
+      watch = client.method("/grpc.health.v1.Health/Watch", isIdempotent: true)
+    }
   }
 }
 

@@ -29,21 +29,31 @@ extension ServerReflection {
 /// Calls `grpc.reflection.v1.ServerReflection`.
 package struct ServerReflectionClient: Sendable {
   package let client: RPCClient
+  private let methods: Methods
 
   package init(_ client: RPCClient) {
     self.client = client
+    methods = Methods(client)
   }
 
   /// Answers each request in turn. A request that cannot be answered gets an error as its response and the call
   /// goes on.
   package func serverReflectionInfo<Result: Sendable>(
-    metadata: Metadata = [:], deadline: NIODeadline? = nil,
+    options: CallOptions = CallOptions(),
     requests: @escaping @Sendable (RequestWriter<ServerReflectionRequest>) async throws -> Void,
     responses: @escaping @Sendable (ResponseStream<ServerReflectionResponse>) async throws -> Result
   ) async throws -> Result {
     try await client.bidirectional(
-      path: "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", metadata: metadata,
-      deadline: deadline, requests: requests, responses: responses)
+      methods.serverReflectionInfo, options, requests: requests, responses: responses)
+  }
+
+  private final class Methods: Sendable {
+    let serverReflectionInfo: ClientMethod
+
+    init(_ client: RPCClient) {
+      serverReflectionInfo = client.method(
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", isIdempotent: true)
+    }
   }
 }
 

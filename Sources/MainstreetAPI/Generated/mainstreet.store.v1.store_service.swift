@@ -139,160 +139,172 @@ extension StoreService {
 /// Calls `mainstreet.store.v1.StoreService`.
 package struct StoreServiceClient: Sendable {
   package let client: RPCClient
+  private let methods: Methods
 
   package init(_ client: RPCClient) {
     self.client = client
+    methods = Methods(client)
   }
 
   /// Creates a store.
-  package func createStore(
-    _ request: CreateStoreRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil
-  ) async throws -> ClientResponse<Store> {
-    try await client.unary(
-      path: "/mainstreet.store.v1.StoreService/CreateStore", request: request, metadata: metadata,
-      deadline: deadline)
+  package func createStore(_ request: CreateStoreRequest, options: CallOptions = CallOptions()) async throws
+    -> ClientResponse<Store>
+  {
+    try await client.unary(methods.createStore, request, options)
   }
 
   /// Reads a store with its business hours.
-  package func getStore(_ request: GetStoreRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil)
-    async throws -> ClientResponse<Store>
+  package func getStore(_ request: GetStoreRequest, options: CallOptions = CallOptions()) async throws
+    -> ClientResponse<Store>
   {
-    try await client.unary(
-      path: "/mainstreet.store.v1.StoreService/GetStore", request: request, metadata: metadata,
-      deadline: deadline)
+    try await client.unary(methods.getStore, request, options)
   }
 
   /// Lists stores in the order they were created.
-  package func listStores(
-    _ request: ListStoresRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil
-  ) async throws -> ClientResponse<ListStoresResponse> {
-    try await client.unary(
-      path: "/mainstreet.store.v1.StoreService/ListStores", request: request, metadata: metadata,
-      deadline: deadline)
+  package func listStores(_ request: ListStoresRequest, options: CallOptions = CallOptions()) async throws
+    -> ClientResponse<ListStoresResponse>
+  {
+    try await client.unary(methods.listStores, request, options)
   }
 
   /// Changes the fields given and leaves the others.
-  package func updateStore(
-    _ request: UpdateStoreRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil
-  ) async throws -> ClientResponse<Store> {
-    try await client.unary(
-      path: "/mainstreet.store.v1.StoreService/UpdateStore", request: request, metadata: metadata,
-      deadline: deadline)
+  package func updateStore(_ request: UpdateStoreRequest, options: CallOptions = CallOptions()) async throws
+    -> ClientResponse<Store>
+  {
+    try await client.unary(methods.updateStore, request, options)
   }
 
   /// Deletes a store with its hours and polls.
-  package func deleteStore(
-    _ request: DeleteStoreRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil
-  ) async throws -> ClientResponse<Empty> {
-    try await client.unary(
-      path: "/mainstreet.store.v1.StoreService/DeleteStore", request: request, metadata: metadata,
-      deadline: deadline)
+  package func deleteStore(_ request: DeleteStoreRequest, options: CallOptions = CallOptions()) async throws
+    -> ClientResponse<Empty>
+  {
+    try await client.unary(methods.deleteStore, request, options)
   }
 
   /// Replaces the business hours of a store.
-  package func setBusinessHours(
-    _ request: SetBusinessHoursRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil
-  ) async throws -> ClientResponse<SetBusinessHoursResponse> {
-    try await client.unary(
-      path: "/mainstreet.store.v1.StoreService/SetBusinessHours", request: request, metadata: metadata,
-      deadline: deadline)
+  package func setBusinessHours(_ request: SetBusinessHoursRequest, options: CallOptions = CallOptions())
+    async throws -> ClientResponse<SetBusinessHoursResponse>
+  {
+    try await client.unary(methods.setBusinessHours, request, options)
   }
 
   /// Reads the business hours of a store.
-  package func getBusinessHours(
-    _ request: GetBusinessHoursRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil
-  ) async throws -> ClientResponse<GetBusinessHoursResponse> {
-    try await client.unary(
-      path: "/mainstreet.store.v1.StoreService/GetBusinessHours", request: request, metadata: metadata,
-      deadline: deadline)
+  package func getBusinessHours(_ request: GetBusinessHoursRequest, options: CallOptions = CallOptions())
+    async throws -> ClientResponse<GetBusinessHoursResponse>
+  {
+    try await client.unary(methods.getBusinessHours, request, options)
   }
 
   /// Records one poll. 201 when it is new, 200 when the same poll was there.
-  package func recordPoll(
-    _ request: RecordPollRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil
-  ) async throws -> ClientResponse<RecordPollResponse> {
-    try await client.unary(
-      path: "/mainstreet.store.v1.StoreService/RecordPoll", request: request, metadata: metadata,
-      deadline: deadline)
+  package func recordPoll(_ request: RecordPollRequest, options: CallOptions = CallOptions()) async throws
+    -> ClientResponse<RecordPollResponse>
+  {
+    try await client.unary(methods.recordPoll, request, options)
   }
 
   /// Records up to 10,000 polls and tells what became of each.
-  package func recordPolls(
-    _ request: RecordPollsRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil
-  ) async throws -> ClientResponse<RecordPollsResponse> {
-    try await client.unary(
-      path: "/mainstreet.store.v1.StoreService/RecordPolls", request: request, metadata: metadata,
-      deadline: deadline)
+  package func recordPolls(_ request: RecordPollsRequest, options: CallOptions = CallOptions()) async throws
+    -> ClientResponse<RecordPollsResponse>
+  {
+    try await client.unary(methods.recordPolls, request, options)
   }
 
   /// Imports polls from CSV (gzip accepted) with the columns store_id, status, timestamp_utc in any
   /// order. Stores are created on first sight by their external id.
   package func importPolls(
-    metadata: Metadata = [:], deadline: NIODeadline? = nil,
+    options: CallOptions = CallOptions(),
     requests: @escaping @Sendable (RequestWriter<HttpBody>) async throws -> Void
   ) async throws -> ClientResponse<ImportSummary> {
-    try await client.clientStreaming(
-      path: "/mainstreet.store.v1.StoreService/ImportPolls", metadata: metadata, deadline: deadline,
-      requests: requests)
+    try await client.clientStreaming(methods.importPolls, options, requests: requests)
   }
 
   /// Imports business hours from CSV (gzip accepted) with the columns store_id, day or dayOfWeek,
   /// start_time_local, end_time_local in any order. Replaces the hours of each store in the file.
   package func importBusinessHours(
-    metadata: Metadata = [:], deadline: NIODeadline? = nil,
+    options: CallOptions = CallOptions(),
     requests: @escaping @Sendable (RequestWriter<HttpBody>) async throws -> Void
   ) async throws -> ClientResponse<ImportSummary> {
-    try await client.clientStreaming(
-      path: "/mainstreet.store.v1.StoreService/ImportBusinessHours", metadata: metadata, deadline: deadline,
-      requests: requests)
+    try await client.clientStreaming(methods.importBusinessHours, options, requests: requests)
   }
 
   /// Imports time zones from CSV (gzip accepted) with the columns store_id, timezone_str in any order.
   package func importTimezones(
-    metadata: Metadata = [:], deadline: NIODeadline? = nil,
+    options: CallOptions = CallOptions(),
     requests: @escaping @Sendable (RequestWriter<HttpBody>) async throws -> Void
   ) async throws -> ClientResponse<ImportSummary> {
-    try await client.clientStreaming(
-      path: "/mainstreet.store.v1.StoreService/ImportTimezones", metadata: metadata, deadline: deadline,
-      requests: requests)
+    try await client.clientStreaming(methods.importTimezones, options, requests: requests)
   }
 
   /// Asks for a report. It is computed in the background; poll it with the id in the answer.
-  package func triggerReport(
-    _ request: TriggerReportRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil
-  ) async throws -> ClientResponse<TriggerReportResponse> {
-    try await client.unary(
-      path: "/mainstreet.store.v1.StoreService/TriggerReport", request: request, metadata: metadata,
-      deadline: deadline)
+  package func triggerReport(_ request: TriggerReportRequest, options: CallOptions = CallOptions())
+    async throws -> ClientResponse<TriggerReportResponse>
+  {
+    try await client.unary(methods.triggerReport, request, options)
   }
 
   /// Reads where a report stands.
-  package func getReport(_ request: GetReportRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil)
-    async throws -> ClientResponse<Report>
+  package func getReport(_ request: GetReportRequest, options: CallOptions = CallOptions()) async throws
+    -> ClientResponse<Report>
   {
-    try await client.unary(
-      path: "/mainstreet.store.v1.StoreService/GetReport", request: request, metadata: metadata,
-      deadline: deadline)
+    try await client.unary(methods.getReport, request, options)
   }
 
   /// Downloads a report: the CSV when it is complete, otherwise JSON with `status` and, when it
   /// failed, `reason`.
   package func downloadReport<Result: Sendable>(
-    _ request: DownloadReportRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil,
+    _ request: DownloadReportRequest, options: CallOptions = CallOptions(),
     responses: @escaping @Sendable (ResponseStream<HttpBody>) async throws -> Result
   ) async throws -> Result {
-    try await client.serverStreaming(
-      path: "/mainstreet.store.v1.StoreService/DownloadReport", request: request, metadata: metadata,
-      deadline: deadline, responses: responses)
+    try await client.serverStreaming(methods.downloadReport, request, options, responses: responses)
   }
 
   /// Uptime and downtime of a store within its business hours of the last hour.
-  package func getUptimeLastHour(
-    _ request: GetUptimeLastHourRequest, metadata: Metadata = [:], deadline: NIODeadline? = nil
-  ) async throws -> ClientResponse<GetUptimeLastHourResponse> {
-    try await client.unary(
-      path: "/mainstreet.store.v1.StoreService/GetUptimeLastHour", request: request, metadata: metadata,
-      deadline: deadline)
+  package func getUptimeLastHour(_ request: GetUptimeLastHourRequest, options: CallOptions = CallOptions())
+    async throws -> ClientResponse<GetUptimeLastHourResponse>
+  {
+    try await client.unary(methods.getUptimeLastHour, request, options)
+  }
+
+  private final class Methods: Sendable {
+    let createStore: ClientMethod
+    let getStore: ClientMethod
+    let listStores: ClientMethod
+    let updateStore: ClientMethod
+    let deleteStore: ClientMethod
+    let setBusinessHours: ClientMethod
+    let getBusinessHours: ClientMethod
+    let recordPoll: ClientMethod
+    let recordPolls: ClientMethod
+    let importPolls: ClientMethod
+    let importBusinessHours: ClientMethod
+    let importTimezones: ClientMethod
+    let triggerReport: ClientMethod
+    let getReport: ClientMethod
+    let downloadReport: ClientMethod
+    let getUptimeLastHour: ClientMethod
+
+    init(_ client: RPCClient) {
+      createStore = client.method("/mainstreet.store.v1.StoreService/CreateStore")
+      getStore = client.method("/mainstreet.store.v1.StoreService/GetStore", isIdempotent: true)
+      listStores = client.method("/mainstreet.store.v1.StoreService/ListStores", isIdempotent: true)
+      updateStore = client.method("/mainstreet.store.v1.StoreService/UpdateStore", isIdempotent: true)
+      deleteStore = client.method("/mainstreet.store.v1.StoreService/DeleteStore", isIdempotent: true)
+      setBusinessHours = client.method(
+        "/mainstreet.store.v1.StoreService/SetBusinessHours", isIdempotent: true)
+      getBusinessHours = client.method(
+        "/mainstreet.store.v1.StoreService/GetBusinessHours", isIdempotent: true)
+      recordPoll = client.method("/mainstreet.store.v1.StoreService/RecordPoll", isIdempotent: true)
+      recordPolls = client.method("/mainstreet.store.v1.StoreService/RecordPolls", isIdempotent: true)
+      importPolls = client.method("/mainstreet.store.v1.StoreService/ImportPolls", isIdempotent: true)
+      importBusinessHours = client.method(
+        "/mainstreet.store.v1.StoreService/ImportBusinessHours", isIdempotent: true)
+      importTimezones = client.method("/mainstreet.store.v1.StoreService/ImportTimezones", isIdempotent: true)
+      triggerReport = client.method("/mainstreet.store.v1.StoreService/TriggerReport")
+      getReport = client.method("/mainstreet.store.v1.StoreService/GetReport", isIdempotent: true)
+      downloadReport = client.method("/mainstreet.store.v1.StoreService/DownloadReport", isIdempotent: true)
+      getUptimeLastHour = client.method(
+        "/mainstreet.store.v1.StoreService/GetUptimeLastHour", isIdempotent: true)
+    }
   }
 }
 

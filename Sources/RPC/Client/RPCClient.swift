@@ -55,6 +55,12 @@ package final class RPCClient: Service, Sendable {
     package var outlierDetection: OutlierDetection? = OutlierDetection()
     /// After so long without a call the connections are closed, until the next one.
     package var idleTime: Duration = .seconds(30 * 60)
+    /// How methods are called where their callers do not say.
+    package var policies = CallPolicies()
+    /// What all retries together may cost.
+    package var retries = RetryLimits()
+    /// Around every call, the first outermost.
+    package var interceptors: [ClientInterceptor] = []
     /// What calls get to finish when the client shuts down.
     package var shutdownGrace: Duration = .seconds(5)
 
@@ -84,6 +90,7 @@ package final class RPCClient: Service, Sendable {
   /// One per event loop.
   private let channels: [LoopChannel]
   private let resolution: Resolution?
+  let settings: CallSettings
   private let shutdownGrace: TimeAmount
   private let tls: ClientTLS?
   private let logger: Logger
@@ -101,6 +108,7 @@ package final class RPCClient: Service, Sendable {
     target: RPCTarget, configuration: Configuration = Configuration(),
     eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
   ) {
+    settings = CallSettings(configuration)
     shutdownGrace = TimeAmount(configuration.shutdownGrace)
     tls = configuration.tls
     self.logger = logger
@@ -139,13 +147,8 @@ package final class RPCClient: Service, Sendable {
   }
 
   /// A call under construction, on the loop the caller is on if it is one of ours, else on each in turn.
-  func makeCall(
-    path: String, metadata: Metadata, deadline: NIODeadline?, compression: MessageEncoding?
-  ) -> ClientCall {
-    let channel = channel()
-    return ClientCall(
-      channel, path: path, metadata: metadata, deadline: deadline,
-      encoding: compression ?? channel.configuration.compression)
+  func makeCall(_ method: ClientMethod, _ options: CallOptions) -> ClientCall {
+    ClientCall(channel(), settings, method, options)
   }
 
   private func channel() -> LoopChannel {

@@ -55,6 +55,10 @@ package struct Metadata: Sendable, Hashable {
     entries.append(Entry(name: name, value: .binary(value)))
   }
 
+  package mutating func add(_ entry: Entry) {
+    entries.append(entry)
+  }
+
   package mutating func removeAll(_ name: String) {
     entries.removeAll { $0.name == name }
   }

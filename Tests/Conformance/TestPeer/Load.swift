@@ -52,7 +52,8 @@ struct Load: AsyncParsableCommand {
       let start = NIODeadline.now()
       var code = StatusCode.ok
       do {
-        _ = try await service.unaryCall(request, deadline: start + .milliseconds(deadlineMs))
+        _ = try await service.unaryCall(
+          request, options: CallOptions(deadline: start + .milliseconds(deadlineMs)))
       } catch {
         code = (error as? RPCError)?.code ?? .unknown
       }

@@ -24,7 +24,7 @@ import Testing
   static func describe(_ match: RouteTrie.Match) -> String {
     switch match {
     case .found(let route, let variables):
-      (["\(route.rpcPath.split(separator: "/").last ?? "")"] + variables).joined(separator: " ")
+      (["\(route.rpc.path.split(separator: "/").last ?? "")"] + variables).joined(separator: " ")
     case .wrongMethod(let allowed): "405 " + allowed.joined(separator: ",")
     case .notFound: "404"
     case .malformed: "400"

@@ -202,7 +202,7 @@ import Testing
         target: target, resolution: nil, configuration: configuration, eventLoop: loops.client.any(),
         logger: .quiet)
       func call() async throws {
-        _ = try await ClientCall(channel, path: "/test.Service/Who", metadata: [:], deadline: nil)
+        _ = try await ClientCall.once(on: channel, path: "/test.Service/Who")
           .unary(ByteBuffer())
       }
       for _ in 0..<2 {

@@ -34,7 +34,8 @@ struct ImportTests {
           "5 INVALID_STATUS", "6 INVALID_TIMESTAMP", "8 WRONG_FIELD_COUNT", "9 POLL_IN_FUTURE",
           "10 INVALID_STORE_ID",
         ])
-      let stores = try await house.stores.listStores(ListStoresRequest(), metadata: TestHouse.principal())
+      let stores = try await house.stores.listStores(
+        ListStoresRequest(), options: CallOptions(metadata: TestHouse.principal()))
       #expect(Set(stores.message.stores.compactMap(\.externalId)) == ["one", "two", "five"])
 
       let again = try await house.importFile(
@@ -51,7 +52,7 @@ struct ImportTests {
         .timezones, "store_id,timezone_str\r\n\(store.storeId),\"Asia/Tokyo\"\r\n")
       #expect(summary.accepted == 1 && summary.storesCreated == 0)
       let read = try await house.stores.getStore(
-        GetStoreRequest(storeId: store.storeId), metadata: TestHouse.principal())
+        GetStoreRequest(storeId: store.storeId), options: CallOptions(metadata: TestHouse.principal()))
       #expect(read.message.timezone == "Asia/Tokyo")
     }
   }
@@ -68,7 +69,8 @@ struct ImportTests {
       )
       #expect(second.accepted == 1 && second.duplicates == 1 && second.rejected == 2)
       #expect(second.rejectedLines.map(\.code) == ["INVALID_DAY", "INVALID_TIME"])
-      let stores = try await house.stores.listStores(ListStoresRequest(), metadata: TestHouse.principal())
+      let stores = try await house.stores.listStores(
+        ListStoresRequest(), options: CallOptions(metadata: TestHouse.principal()))
       let hours = Dictionary(
         uniqueKeysWithValues: stores.message.stores.map { ($0.externalId ?? "", $0.businessHours) })
       #expect(hours["a"] == [BusinessHours(dayOfWeek: 2, startTime: "08:00:00", endTime: "18:00:00")])
@@ -88,7 +90,8 @@ struct ImportTests {
   func refused(text: String, code: String) async throws {
     try await TestHouse.with(works: false) { house in
       try await expectReason(code) { try await house.importFile(.polls, text) }
-      let stores = try await house.stores.listStores(ListStoresRequest(), metadata: TestHouse.principal())
+      let stores = try await house.stores.listStores(
+        ListStoresRequest(), options: CallOptions(metadata: TestHouse.principal()))
       #expect(stores.message.stores.isEmpty)
     }
   }
@@ -187,7 +190,7 @@ struct ImportTests {
         try await group.waitForAll()
       }
       let read = try await house.stores.getStore(
-        GetStoreRequest(storeId: store.storeId), metadata: TestHouse.principal()
+        GetStoreRequest(storeId: store.storeId), options: CallOptions(metadata: TestHouse.principal())
       ).message
       #expect(read.businessHours.map(\.dayOfWeek) == [1] && read.updatedAt != store.updatedAt)
     }

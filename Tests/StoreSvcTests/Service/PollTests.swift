@@ -16,7 +16,7 @@ struct PollTests {
       func record(_ status: PollStatus) async throws -> (PollOutcome, String?) {
         let response = try await house.stores.recordPoll(
           RecordPollRequest(storeId: store.storeId, status: status, timestamp: Self.noon),
-          metadata: TestHouse.principal())
+          options: CallOptions(metadata: TestHouse.principal()))
         return (response.message.outcome, response.initialMetadata["http-status"])
       }
       #expect(try await record(.active) == (.recorded, nil))
@@ -38,7 +38,7 @@ struct PollTests {
           try await house.stores.recordPoll(
             RecordPollRequest(
               storeId: store.storeId, status: .active, timestamp: Timestamp(seconds: seconds, nanos: 0)),
-            metadata: TestHouse.principal())
+            options: CallOptions(metadata: TestHouse.principal()))
         }
       }
       #expect(try await record(now + 240) == nil)
@@ -53,7 +53,7 @@ struct PollTests {
       let request = RecordPollRequest(
         storeId: "\(TestHouse.stranger)", status: .active, timestamp: Self.noon)
       try await expectReason("STORE_NOT_FOUND") {
-        try await house.stores.recordPoll(request, metadata: TestHouse.principal())
+        try await house.stores.recordPoll(request, options: CallOptions(metadata: TestHouse.principal()))
       }
     }
   }
@@ -64,8 +64,10 @@ struct PollTests {
       let store = try await house.create().storeId
       let later = Timestamp(seconds: Self.noon.seconds + 60, nanos: 0)
       func send(_ polls: [Poll]) async throws -> [PollOutcome] {
-        try await house.stores.recordPolls(RecordPollsRequest(polls: polls), metadata: TestHouse.principal())
-          .message.results.map(\.outcome)
+        try await house.stores.recordPolls(
+          RecordPollsRequest(polls: polls), options: CallOptions(metadata: TestHouse.principal())
+        )
+        .message.results.map(\.outcome)
       }
       let up = Poll(storeId: store, status: .active, timestamp: Self.noon)
       let down = Poll(storeId: store, status: .inactive, timestamp: Self.noon)

@@ -46,15 +46,18 @@ struct ReportTests {
   func newestPoll() async throws {
     try await TestHouse.with { house in
       _ = try await house.importFile(.polls, Self.polls)
-      let stores = try await house.stores.listStores(ListStoresRequest(), metadata: TestHouse.principal())
-        .message.stores
+      let stores = try await house.stores.listStores(
+        ListStoresRequest(), options: CallOptions(metadata: TestHouse.principal())
+      )
+      .message.stores
       let always = try #require(stores.first { $0.externalId == "=always" })
       let report = try await house.report(stores: [always.storeId])
       #expect(report.asOf == Timestamp(seconds: 1_674_490_500, nanos: 0))
       #expect(
         try await house.download(report.reportId).body == ReportCSV.header + "'=always,60,24,168,0,0,0\n")
       let uptime = try await house.stores.getUptimeLastHour(
-        GetUptimeLastHourRequest(storeId: always.storeId), metadata: TestHouse.principal())
+        GetUptimeLastHourRequest(storeId: always.storeId),
+        options: CallOptions(metadata: TestHouse.principal()))
       #expect(uptime.message == GetUptimeLastHourResponse(uptimeMinutes: 60, downtimeMinutes: 0))
     }
   }
@@ -86,7 +89,7 @@ struct ReportTests {
     try await TestHouse.with(works: false) { house in
       _ = try await house.importFile(.polls, Self.polls)
       let id = try await house.stores.triggerReport(
-        TriggerReportRequest(), metadata: TestHouse.principal()
+        TriggerReportRequest(), options: CallOptions(metadata: TestHouse.principal())
       ).message.reportId
       let running = try await house.download(id)
       #expect(running.type == "application/json" && running.body == #"{"status":"Running","progress":0.0}"#)
@@ -109,7 +112,7 @@ struct ReportTests {
       // Saving twice is refused as well.
       await house.worker.work(on: alive)
       let report = try await house.stores.getReport(
-        GetReportRequest(reportId: id), metadata: TestHouse.principal())
+        GetReportRequest(reportId: id), options: CallOptions(metadata: TestHouse.principal()))
       #expect(report.message.status == .complete && report.message.rowCount == 2)
     }
   }
@@ -118,7 +121,7 @@ struct ReportTests {
   func givenUp() async throws {
     try await TestHouse.with(works: false) { house in
       let id = try await house.stores.triggerReport(
-        TriggerReportRequest(), metadata: TestHouse.principal()
+        TriggerReportRequest(), options: CallOptions(metadata: TestHouse.principal())
       ).message.reportId
       var timing = ReportWorker.Timing()
       timing.lease = .zero
@@ -135,7 +138,8 @@ struct ReportTests {
   func manyWorkers() async throws {
     try await TestHouse.with(works: false) { house in
       for _ in 0..<20 {
-        _ = try await house.stores.triggerReport(TriggerReportRequest(), metadata: TestHouse.principal())
+        _ = try await house.stores.triggerReport(
+          TriggerReportRequest(), options: CallOptions(metadata: TestHouse.principal()))
       }
       let claims = try await withThrowingTaskGroup(of: [UUID].self) { group in
         for _ in 0..<4 {
@@ -160,7 +164,7 @@ struct ReportTests {
     try await TestHouse.with(works: false) { house in
       func trigger(_ tenant: UUID) async throws {
         _ = try await house.stores.triggerReport(
-          TriggerReportRequest(), metadata: TestHouse.principal(tenant))
+          TriggerReportRequest(), options: CallOptions(metadata: TestHouse.principal(tenant)))
       }
       for _ in 0..<QueueReport.mostOpen { try await trigger(TestHouse.tenant) }
       try await expectReason("TOO_MANY_REPORTS") { try await trigger(TestHouse.tenant) }
@@ -194,7 +198,8 @@ struct ReportTests {
   @Test("An attempt that a shutdown cut short does not count")
   func givenBack() async throws {
     try await TestHouse.with(works: false) { house in
-      _ = try await house.stores.triggerReport(TriggerReportRequest(), metadata: TestHouse.principal())
+      _ = try await house.stores.triggerReport(
+        TriggerReportRequest(), options: CallOptions(metadata: TestHouse.principal()))
       for attempt in 1...2 * house.worker.timing.mostAttempts {
         let find = ClaimReport(timing: house.worker.timing)
         let claim = try #require(try await house.postgres.executeOne(find, tenant: nil))
@@ -223,9 +228,11 @@ struct ReportTests {
       }
       let summary = try await house.importFile(.polls, text)
       #expect(summary.accepted == 12_000)
-      let stores = try await house.stores.listStores(ListStoresRequest(), metadata: TestHouse.principal())
+      let stores = try await house.stores.listStores(
+        ListStoresRequest(), options: CallOptions(metadata: TestHouse.principal()))
       let uptime = try await house.stores.getUptimeLastHour(
-        GetUptimeLastHourRequest(storeId: stores.message.stores[0].storeId), metadata: TestHouse.principal())
+        GetUptimeLastHourRequest(storeId: stores.message.stores[0].storeId),
+        options: CallOptions(metadata: TestHouse.principal()))
       #expect(uptime.message.uptimeMinutes + uptime.message.downtimeMinutes >= 59.99)
       #expect((29.9...30.1).contains(uptime.message.downtimeMinutes))
     }

@@ -13,19 +13,21 @@ struct StoreTests {
       let principal = TestHouse.principal()
       let created = try await house.create("Bäckerei", externalID: "b-1", timezone: "Europe/Berlin")
       let read = try await house.stores.getStore(
-        GetStoreRequest(storeId: created.storeId), metadata: principal)
+        GetStoreRequest(storeId: created.storeId), options: CallOptions(metadata: principal))
       #expect(read.message == created)
       #expect(created.timezone == "Europe/Berlin" && created.externalId == "b-1")
 
       let changed = try await house.stores.updateStore(
-        UpdateStoreRequest(storeId: created.storeId, name: "Konditorei"), metadata: principal
+        UpdateStoreRequest(storeId: created.storeId, name: "Konditorei"),
+        options: CallOptions(metadata: principal)
       ).message
       #expect(changed.name == "Konditorei" && changed.timezone == "Europe/Berlin")
 
       _ = try await house.stores.deleteStore(
-        DeleteStoreRequest(storeId: created.storeId), metadata: principal)
+        DeleteStoreRequest(storeId: created.storeId), options: CallOptions(metadata: principal))
       try await expectReason("STORE_NOT_FOUND") {
-        try await house.stores.getStore(GetStoreRequest(storeId: created.storeId), metadata: principal)
+        try await house.stores.getStore(
+          GetStoreRequest(storeId: created.storeId), options: CallOptions(metadata: principal))
       }
     }
   }
@@ -46,11 +48,12 @@ struct StoreTests {
       try await expectReason("STORE_EXTERNAL_ID_TAKEN") { try await house.create(externalID: "one") }
       try await expectReason("STORE_EXTERNAL_ID_TAKEN") {
         try await house.stores.updateStore(
-          UpdateStoreRequest(storeId: other.storeId, externalId: "one"), metadata: TestHouse.principal())
+          UpdateStoreRequest(storeId: other.storeId, externalId: "one"),
+          options: CallOptions(metadata: TestHouse.principal()))
       }
       _ = try await house.stores.createStore(
         CreateStoreRequest(name: "elsewhere", externalId: "one"),
-        metadata: TestHouse.principal(TestHouse.stranger))
+        options: CallOptions(metadata: TestHouse.principal(TestHouse.stranger)))
     }
   }
 
@@ -70,18 +73,24 @@ struct StoreTests {
       let stranger = TestHouse.principal(TestHouse.stranger)
       let id = store.storeId
       try await expectReason("STORE_NOT_FOUND") {
-        try await house.stores.getStore(GetStoreRequest(storeId: id), metadata: stranger)
+        try await house.stores.getStore(
+          GetStoreRequest(storeId: id), options: CallOptions(metadata: stranger))
       }
       try await expectReason("STORE_NOT_FOUND") {
-        try await house.stores.updateStore(UpdateStoreRequest(storeId: id, name: "mine"), metadata: stranger)
+        try await house.stores.updateStore(
+          UpdateStoreRequest(storeId: id, name: "mine"), options: CallOptions(metadata: stranger))
       }
       try await expectReason("STORE_NOT_FOUND") {
-        try await house.stores.deleteStore(DeleteStoreRequest(storeId: id), metadata: stranger)
+        try await house.stores.deleteStore(
+          DeleteStoreRequest(storeId: id), options: CallOptions(metadata: stranger))
       }
       #expect(
-        try await house.stores.listStores(ListStoresRequest(), metadata: stranger).message.stores.isEmpty)
+        try await house.stores.listStores(ListStoresRequest(), options: CallOptions(metadata: stranger))
+          .message.stores.isEmpty)
       #expect(
-        try await house.stores.getStore(GetStoreRequest(storeId: id), metadata: TestHouse.principal()).message
+        try await house.stores.getStore(
+          GetStoreRequest(storeId: id), options: CallOptions(metadata: TestHouse.principal())
+        ).message
           == store)
     }
   }
@@ -95,7 +104,7 @@ struct StoreTests {
       var cursor = ""
       repeat {
         let page = try await house.stores.listStores(
-          ListStoresRequest(limit: 3, cursor: cursor), metadata: TestHouse.principal()
+          ListStoresRequest(limit: 3, cursor: cursor), options: CallOptions(metadata: TestHouse.principal())
         ).message
         #expect(page.stores.count <= 3)
         seen += page.stores.map(\.storeId)
@@ -103,7 +112,8 @@ struct StoreTests {
       } while !cursor.isEmpty
       #expect(seen.count == 7 && Set(seen) == created)
       try await expectReason("INVALID_CURSOR") {
-        try await house.stores.listStores(ListStoresRequest(cursor: "s1-x"), metadata: TestHouse.principal())
+        try await house.stores.listStores(
+          ListStoresRequest(cursor: "s1-x"), options: CallOptions(metadata: TestHouse.principal()))
       }
     }
   }
@@ -115,7 +125,8 @@ struct StoreTests {
       let store = try await house.create()
       func set(_ hours: [BusinessHours]) async throws -> [BusinessHours] {
         try await house.stores.setBusinessHours(
-          SetBusinessHoursRequest(storeId: store.storeId, hours: hours), metadata: principal
+          SetBusinessHoursRequest(storeId: store.storeId, hours: hours),
+          options: CallOptions(metadata: principal)
         ).message.hours
       }
       let entered = [
@@ -129,13 +140,13 @@ struct StoreTests {
       ]
       #expect(try await set(entered) == told)
       let read = try await house.stores.getBusinessHours(
-        GetBusinessHoursRequest(storeId: store.storeId), metadata: principal)
+        GetBusinessHoursRequest(storeId: store.storeId), options: CallOptions(metadata: principal))
       #expect(read.message.hours == told)
       #expect(try await set([told[1]]) == [told[1]])
       #expect(try await set([]) == [])
       let unknown = SetBusinessHoursRequest(storeId: "\(TestHouse.stranger)", hours: entered)
       try await expectReason("STORE_NOT_FOUND") {
-        try await house.stores.setBusinessHours(unknown, metadata: principal)
+        try await house.stores.setBusinessHours(unknown, options: CallOptions(metadata: principal))
       }
     }
   }
@@ -149,11 +160,12 @@ struct StoreTests {
         try await transaction.executeCount(TouchStore(tenant: TestHouse.tenant, id: id, now: .now()))
         try await expectReason("CONFLICT") {
           try await house.stores.updateStore(
-            UpdateStoreRequest(storeId: store.storeId, name: "x"), metadata: TestHouse.principal())
+            UpdateStoreRequest(storeId: store.storeId, name: "x"),
+            options: CallOptions(metadata: TestHouse.principal()))
         }
       }
       _ = try await house.stores.deleteStore(
-        DeleteStoreRequest(storeId: store.storeId), metadata: TestHouse.principal())
+        DeleteStoreRequest(storeId: store.storeId), options: CallOptions(metadata: TestHouse.principal()))
     }
   }
 }

@@ -136,7 +136,8 @@ extension TestHouse {
     -> Store
   {
     try await stores.createStore(
-      CreateStoreRequest(name: name, timezone: timezone, externalId: externalID), metadata: Self.principal()
+      CreateStoreRequest(name: name, timezone: timezone, externalId: externalID),
+      options: CallOptions(metadata: Self.principal())
     ).message
   }
 
@@ -155,11 +156,17 @@ extension TestHouse {
       }
     }
     switch kind {
-    case .polls: return try await stores.importPolls(metadata: Self.principal(), requests: pieces).message
+    case .polls:
+      return try await stores.importPolls(options: CallOptions(metadata: Self.principal()), requests: pieces)
+        .message
     case .hours:
-      return try await stores.importBusinessHours(metadata: Self.principal(), requests: pieces).message
+      return try await stores.importBusinessHours(
+        options: CallOptions(metadata: Self.principal()), requests: pieces
+      ).message
     case .timezones:
-      return try await stores.importTimezones(metadata: Self.principal(), requests: pieces).message
+      return try await stores.importTimezones(
+        options: CallOptions(metadata: Self.principal()), requests: pieces
+      ).message
     }
   }
 
@@ -168,11 +175,11 @@ extension TestHouse {
   /// Asks for a report and waits until it is complete or failed.
   func report(asOf: Timestamp? = nil, stores storeIDs: [String] = []) async throws -> Report {
     let id = try await stores.triggerReport(
-      TriggerReportRequest(asOf: asOf, storeIds: storeIDs), metadata: Self.principal()
+      TriggerReportRequest(asOf: asOf, storeIds: storeIDs), options: CallOptions(metadata: Self.principal())
     ).message.reportId
     while true {
       let report = try await stores.getReport(
-        GetReportRequest(reportId: id), metadata: Self.principal()
+        GetReportRequest(reportId: id), options: CallOptions(metadata: Self.principal())
       ).message
       if report.status == .complete || report.status == .failed { return report }
     }
@@ -183,7 +190,7 @@ extension TestHouse {
     type: String, body: String, name: String?
   ) {
     try await stores.downloadReport(
-      DownloadReportRequest(reportId: id), metadata: Self.principal(tenant)
+      DownloadReportRequest(reportId: id), options: CallOptions(metadata: Self.principal(tenant))
     ) { stream in
       var type = ""
       var body = ByteBuffer()

@@ -13,8 +13,6 @@ struct SwiftFile {
       writer.line("internal import \(cModule)")
       writer.line("internal import CProtobufC")
       writer.line("package import NIOCore")
-    } else if !file.services.isEmpty {
-      writer.line("package import NIOCore")
     }
     if !messages.isEmpty || !file.services.isEmpty { writer.line("package import RPC") }
     if messages.contains(where: \.needsRules) { writer.line("internal import Schema") }

@@ -36,12 +36,36 @@ struct SwiftService {
     writer.line("/// Calls `\(descriptor.fullName)`.")
     writer.block("package struct \(descriptor.name)Client: Sendable {") { writer in
       writer.line("package let client: RPCClient")
+      writer.line("private let methods: Methods")
       writer.gap()
-      writer.block("package init(_ client: RPCClient) {") { $0.line("self.client = client") }
+      writer.block("package init(_ client: RPCClient) {") { writer in
+        writer.line("self.client = client")
+        writer.line("methods = Methods(client)")
+      }
       for method in descriptor.methods {
         writer.gap()
         writer.comment(method.comment)
         call(method, to: &writer)
+      }
+      writer.gap()
+      methods(to: &writer)
+    }
+  }
+
+  /// The client's handles of the methods, in one object so that a copy of the client costs two references.
+  private func methods(to writer: inout SourceWriter) {
+    writer.block("private final class Methods: Sendable {") { writer in
+      for method in descriptor.methods {
+        writer.line("let \(escaped(lowerFirst(method.name))): ClientMethod")
+      }
+      writer.gap()
+      writer.block("init(_ client: RPCClient) {") { writer in
+        for method in descriptor.methods {
+          // A call whose answer was lost is made again only where the contract allows it.
+          let idempotent = method.access?.isIdempotent == true ? ", isIdempotent: true" : ""
+          writer.line(
+            "\(escaped(lowerFirst(method.name))) = client.method(\"\(method.path)\"\(idempotent))")
+        }
       }
     }
   }
@@ -98,27 +122,26 @@ struct SwiftService {
     let name = escaped(lowerFirst(method.name))
     let request = request(method)
     let response = response(method)
-    let options = "metadata: Metadata = [:], deadline: NIODeadline? = nil"
-    let passed = "metadata: metadata, deadline: deadline"
+    let options = "options: CallOptions = CallOptions()"
     let readers = "responses: @escaping @Sendable (ResponseStream<\(response)>) async throws -> Result"
     let writers = "requests: @escaping @Sendable (RequestWriter<\(request)>) async throws -> Void"
-    let path = "path: \"\(method.path)\""
+    let handle = "methods.\(name)"
     let signature: String
     let invocation: String
     switch (method.isClientStreaming, method.isServerStreaming) {
     case (false, false):
       signature = "(_ request: \(request), \(options)) async throws -> ClientResponse<\(response)>"
-      invocation = "unary(\(path), request: request, \(passed))"
+      invocation = "unary(\(handle), request, options)"
     case (true, false):
       signature = "(\(options), \(writers)) async throws -> ClientResponse<\(response)>"
-      invocation = "clientStreaming(\(path), \(passed), requests: requests)"
+      invocation = "clientStreaming(\(handle), options, requests: requests)"
     case (false, true):
       signature =
         "<Result: Sendable>(_ request: \(request), \(options), \(readers)) async throws -> Result"
-      invocation = "serverStreaming(\(path), request: request, \(passed), responses: responses)"
+      invocation = "serverStreaming(\(handle), request, options, responses: responses)"
     case (true, true):
       signature = "<Result: Sendable>(\(options), \(writers), \(readers)) async throws -> Result"
-      invocation = "bidirectional(\(path), \(passed), requests: requests, responses: responses)"
+      invocation = "bidirectional(\(handle), options, requests: requests, responses: responses)"
     }
     writer.block("package func \(name)\(signature) {") { $0.line("try await client.\(invocation)") }
   }

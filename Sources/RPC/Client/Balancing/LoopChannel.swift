@@ -141,7 +141,7 @@ final class LoopChannel: @unchecked Sendable {
     for subchannel in subchannels + leaving {
       subchannel.forEachDelegate { ($0 as? ClientAttempt).map(check) }
     }
-    for attempt in due { attempt.expire() }
+    for attempt in due { attempt.expire(failure: failure) }
     waiting.removeAll(where: \.isFinished)
     return next
   }

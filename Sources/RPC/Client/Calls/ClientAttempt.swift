@@ -10,25 +10,35 @@ final class ClientAttempt: HTTP2StreamDelegate {
   private(set) var state: ClientAttemptState
   private(set) var stream: HTTP2Stream?
   /// Where the stream is.
-  private(set) var subchannel: Subchannel?
+  private var subchannel: Subchannel?
+  /// Where the stream is or was.
+  private(set) var place: ObjectIdentifier?
+  /// Attempts the call had made before.
+  private let previous: Int
 
-  init(_ call: ClientCall) {
+  init(_ call: ClientCall, previous: Int = 0) {
     self.call = call
-    state = ClientAttemptState(maxMessageBytes: call.channel.configuration.maxMessageBytes)
+    self.previous = previous
+    state = ClientAttemptState(maxMessageBytes: call.maxResponseBytes)
   }
+
+  /// It has a stream.
+  var isOpen: Bool { stream != nil && !isFinished }
+  /// It waits for nothing: it has, or had, a stream, or will have none.
+  var hasBegun: Bool { stream != nil || isFinished }
 
   // MARK: For the channel
 
   var isFinished: Bool { state.isFinished }
   var deadline: NIODeadline? { call.deadline }
-  /// Whether it waits when no server can be reached instead of failing.
-  var waitForReady: Bool { false }
-  /// Subchannels the call has failed on before.
-  var avoiding: [ObjectIdentifier] { [] }
+  /// It is to be queued while there is no connection, instead of failing.
+  var waitForReady: Bool { call.readiness != .failFast }
+  /// Where earlier attempts of the call have been.
+  var avoiding: [ObjectIdentifier] { call.avoided }
 
   func headers(authority: [UInt8]) -> HeaderBlock {
     var block = HeaderBlock.requestStart(isSecure: call.channel.configuration.tls != nil)
-    block.add(":path", call.path.utf8)
+    block.add(":path", call.method.path.utf8)
     block.add(":authority", authority)
     block.add("te", "trailers")
     block.add("content-type", "application/grpc")
@@ -37,6 +47,7 @@ final class ClientAttempt: HTTP2StreamDelegate {
     if let deadline = call.deadline {
       block.add("grpc-timeout", TimeoutHeader.format(deadline - .now()).utf8)
     }
+    if previous > 0 { block.add("grpc-previous-rpc-attempts", "\(previous)".utf8) }
     block.add(call.metadata)
     return block
   }
@@ -45,6 +56,7 @@ final class ClientAttempt: HTTP2StreamDelegate {
   func opened(_ stream: HTTP2Stream, on subchannel: Subchannel) {
     self.stream = stream
     self.subchannel = subchannel
+    place = ObjectIdentifier(subchannel)
     call.opened(self)
   }
 
@@ -53,15 +65,15 @@ final class ClientAttempt: HTTP2StreamDelegate {
     perform(state.finish(error, reset: true))
   }
 
-  /// The deadline has passed.
-  func expire() {
-    call.end(with: .deadlinePassed)
+  /// The deadline has passed; `failure` is why there was no connection.
+  func expire(failure: RPCError) {
+    call.expire(failure: stream == nil ? failure : nil)
   }
 
   // MARK: For the call
 
   func write(_ message: WireMessage) {
-    stream?.write(message.prefix, message.bytes)
+    if !state.isFinished { stream?.write(message.prefix, message.bytes) }
   }
 
   func finishWriting() {
@@ -70,7 +82,7 @@ final class ClientAttempt: HTTP2StreamDelegate {
 
   /// Whether the stream takes more without much being queued.
   var hasRoom: Bool {
-    guard let stream else { return false }
+    guard let stream, !state.isFinished else { return false }
     return stream.queuedBytes < call.channel.configuration.maxOutboundBytes
   }
 
@@ -120,24 +132,25 @@ final class ClientAttempt: HTTP2StreamDelegate {
   }
 
   func outboundMoved() {
-    if !state.isFinished, hasRoom { call.hasRoom() }
+    if hasRoom { call.roomMade() }
   }
 
   func closed(_ code: HTTP2ErrorCode) {
+    let wasSent = stream?.wasSent ?? false
     let reason = stream?.connection?.closeReason
     let subchannel = subchannel
     stream = nil
     // What a lost connection or a refused stream tells of the server, its subchannel knows already: only what it
     // answers is counted, and what it does not.
     self.subchannel = nil
-    perform(state.closed(code, reason: reason))
+    perform(state.closed(code, wasSent: wasSent, reason: reason))
     subchannel?.streamClosed()
   }
 
   private func perform(_ action: ClientAttemptState.Action) {
     switch action {
     case .none: break
-    case .headers: call.headersReceived()
+    case .headers: call.headersReceived(self)
     case .wakeReader: call.messagesReceived()
     case .finish(let reset):
       subchannel?.record(state.error?.code ?? .ok)

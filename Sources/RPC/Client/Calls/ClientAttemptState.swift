@@ -5,12 +5,22 @@ import NIOCore
 struct ClientAttemptState {
   enum Action: Equatable {
     case none
-    /// The response headers are here.
+    /// The response headers are here, and the end is not.
     case headers
     /// There are messages, or the end, for a reader.
     case wakeReader
     /// The attempt is over; `reset` when the server does not know yet.
     case finish(reset: Bool)
+  }
+
+  /// How far the request may have got. Unless a handler can have seen it, it may be sent again whatever it asks for
+  /// (gRFC A6, "Transparent Retries").
+  enum Reach {
+    /// It never left us.
+    case client
+    /// The server did not look at it (RFC 9113, 8.7).
+    case server
+    case handler
   }
 
   private var block = ResponseHead()
@@ -20,8 +30,8 @@ struct ClientAttemptState {
   private(set) var trailingMetadata = Metadata()
   private(set) var isFinished = false
   private(set) var error: RPCError?
-  /// The server did not look at it (RFC 9113, 8.7): it may be sent again whatever it asks for.
-  private(set) var wasRefused = false
+  private(set) var reach = Reach.handler
+  private(set) var pushback: Pushback?
 
   init(maxMessageBytes: Int) {
     messages = InboundMessages(maxMessageBytes: maxMessageBytes)
@@ -39,9 +49,10 @@ struct ClientAttemptState {
       return .none
     }
     if let refusal = block.refusal { return finish(refusal, reset: true) }
+    // Headers and trailers in one say nothing that would not come with the end.
+    if block.hasStatus { return .none }
     hasHeaders = true
     messages.encoding = block.encoding
-    if block.hasStatus { return .headers }
     initialMetadata = block.metadata
     block = ResponseHead()
     return .headers
@@ -60,6 +71,7 @@ struct ClientAttemptState {
   mutating func inboundEnded() -> Action {
     guard !isFinished else { return .none }
     trailingMetadata = block.metadata
+    pushback = block.pushback
     if block.error == nil, !messages.isAtBoundary {
       return finish(RPCError(.internal, "the response ends in the middle of a message"), reset: false)
     }
@@ -67,8 +79,12 @@ struct ClientAttemptState {
   }
 
   /// The stream was reset or its connection lost, for `reason` if one is known.
-  mutating func closed(_ code: HTTP2ErrorCode, reason: String?) -> Action {
-    wasRefused = code == .refusedStream && !hasHeaders
+  ///
+  /// - Parameter wasSent: whether any of the request has left us.
+  mutating func closed(_ code: HTTP2ErrorCode, wasSent: Bool = true, reason: String?) -> Action {
+    if !hasHeaders, code == .refusedStream || code == .connectError && !wasSent {
+      reach = wasSent ? .server : .client
+    }
     let status: StatusCode =
       switch code {
       case .refusedStream, .connectError: .unavailable

@@ -3,43 +3,66 @@ import NIOCore
 
 /// A call being made, as the task that waits for it sees it: makes attempts until one of them is the answer.
 ///
-/// Lives on its channel's event loop; only `cancel`, `unary`, `open` and what `CallSide` provides come from
-/// anywhere.
+/// Lives on its channel's event loop; only `unary`, `open`, `cancel` and what `CallSide` provides come from anywhere.
 final class ClientCall: CallSide, @unchecked Sendable {
-  /// A refused call did not reach the server's application and may be sent again (gRFC A6, "transparent
-  /// retries"). Thrice, because a server that always refuses must not be asked for ever.
-  private static let maxAttempts = 3
-
   let channel: LoopChannel
-  let path: String
+  let settings: CallSettings
+  let method: ClientMethod
   let metadata: Metadata
   let deadline: NIODeadline?
+  let readiness: CallPolicy.Readiness
+  let maxResponseBytes: Int
   let encoding: MessageEncoding
+  private let maxRequestBytes: Int
 
-  private(set) var isFinished = false
+  private let began: NIODeadline
+
+  // On the loop only:
+  var isFinished = false
   private(set) var isWritingFinished = false
-  private var error: RPCError?
-  private var attempt: ClientAttempt?
-  private var attempts = 0
-  /// The request of a unary call, kept to be sent again.
-  private var request: WireMessage?
+  private(set) var error: RPCError?
+
+  var plan: AttemptPlan
+  /// The one attempt that counts, once the call is committed to it or has ended; until then the last that began.
+  var attempt: ClientAttempt?
+  /// Further attempts under way.
+  var others: [ClientAttempt] = []
+  /// Where attempts that have failed, or do not answer, have been.
+  var avoided: [ObjectIdentifier] = []
+  /// When the next attempt begins.
+  var next: Scheduled<Void>?
+  /// When the call stops waiting for a connection.
+  var patience: Scheduled<Void>?
+  var replay = ReplayBuffer()
+  /// Why the last attempt failed, for a call whose next one does not get as far.
+  var lastFailure: RPCError?
+
   private var answer: UnsafeContinuation<ClientResponse<ByteBuffer>, any Error>?
-  private var opening = Waiters<Void>()
-  private var headers = Waiters<Metadata>()
+  var opening = Waiters<Void>()
+  var headers = Waiters<Metadata>()
   var reader = Waiters<ByteBuffer?>()
   var writers = Waiters<Void>()
 
   var eventLoop: any EventLoop { channel.eventLoop }
 
   init(
-    _ channel: LoopChannel, path: String, metadata: Metadata, deadline: NIODeadline?,
-    encoding: MessageEncoding = .identity
+    _ channel: LoopChannel, _ settings: CallSettings, _ method: ClientMethod, _ options: CallOptions
   ) {
+    let policy = options.policy.over(method.policy)
     self.channel = channel
-    self.path = path
-    self.metadata = metadata
-    self.deadline = deadline
-    self.encoding = encoding
+    self.settings = settings
+    self.method = method
+    metadata = options.metadata
+    readiness = policy.readiness ?? .failFast
+    maxRequestBytes = policy.maxRequestBytes ?? .max
+    maxResponseBytes = policy.maxResponseBytes ?? channel.configuration.maxMessageBytes
+    encoding = policy.compression ?? channel.configuration.compression
+    plan = AttemptPlan(policy.attempts ?? .once)
+    // Whoever asks for the time pays for it.
+    let now = method.metrics != nil || policy.timeout != nil ? NIODeadline.now() : .distantPast
+    let timeLimit = policy.timeout.map { now + TimeAmount($0) }
+    began = now
+    deadline = options.deadline.map { min($0, timeLimit ?? $0) } ?? timeLimit
   }
 
   // MARK: From the task
@@ -64,20 +87,24 @@ final class ClientCall: CallSide, @unchecked Sendable {
   private func begin(
     _ request: WireMessage, _ continuation: UnsafeContinuation<ClientResponse<ByteBuffer>, any Error>
   ) {
-    guard !isFinished else { return continuation.resume(throwing: RPCError.cancelledByCaller) }
-    self.request = request
+    do {
+      try check(request)
+    } catch {
+      return continuation.resume(throwing: error)
+    }
+    replay = ReplayBuffer(only: request)
     isWritingFinished = true
     answer = continuation
-    attemptAgain()
+    begin()
   }
 
   /// Begins a streaming call; returns when it has a stream.
   func open() async throws {
     try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
       onLoop {
-        guard !self.isFinished else { return continuation.resume(throwing: RPCError.cancelledByCaller) }
+        if let error = self.error { return continuation.resume(throwing: error) }
         self.opening.add(continuation)
-        self.attemptAgain()
+        self.begin()
       }
     }
   }
@@ -85,7 +112,7 @@ final class ClientCall: CallSide, @unchecked Sendable {
   func finishWriting() {
     onLoop {
       self.isWritingFinished = true
-      self.attempt?.finishWriting()
+      self.forEachAttempt { $0.finishWriting() }
     }
   }
 
@@ -94,9 +121,9 @@ final class ClientCall: CallSide, @unchecked Sendable {
   }
 
   func takeMessage() throws -> NextMessage {
-    if let attempt { return try attempt.takeMessage() }
+    if plan.isCommitted, let attempt { return try attempt.takeMessage() }
     if let error { throw error }
-    return .wait
+    return isFinished ? .end : .wait
   }
 
   func prepare(_ message: ByteBuffer, compressed: Bool) -> WireMessage {
@@ -104,44 +131,20 @@ final class ClientCall: CallSide, @unchecked Sendable {
   }
 
   func queueMessage(_ message: WireMessage) throws -> Bool {
-    guard !isFinished, let attempt else { throw error ?? .endedByServer }
-    attempt.write(message)
-    return attempt.hasRoom
+    try check(message)
+    guard !isFinished else { throw RPCError.endedByServer }
+    forEachAttempt { $0.write(message) }
+    if !plan.isCommitted { keep(message) }
+    if let attempt, attempt.stream != nil { return attempt.hasRoom || others.contains(where: \.hasRoom) }
+    return replay.count < channel.configuration.maxOutboundBytes
   }
 
-  // MARK: From its attempts, on the loop
-
-  private func attemptAgain() {
-    let attempt = ClientAttempt(self)
-    self.attempt = attempt
-    attempts += 1
-    channel.submit(attempt)
-  }
-
-  func opened(_ attempt: ClientAttempt) {
-    if let request { attempt.write(request) }
-    if isWritingFinished { attempt.finishWriting() }
-    opening.resume(returning: ())
-  }
-
-  func headersReceived() {
-    headers.resume(returning: attempt?.state.initialMetadata ?? [:])
-  }
-
-  func messagesReceived() {
-    wakeReader()
-  }
-
-  func hasRoom() {
-    writers.resume(returning: ())
-  }
-
-  func ended(_ attempt: ClientAttempt) {
-    guard !isFinished else { return }
-    if attempt.state.wasRefused, request != nil, attempts < Self.maxAttempts {
-      attemptAgain()
-    } else {
-      finish(attempt.state.error)
+  private func check(_ message: WireMessage) throws(RPCError) {
+    if let error { throw error }
+    guard message.bytes.readableBytes <= maxRequestBytes else {
+      throw RPCError(
+        .resourceExhausted,
+        "the request is \(message.bytes.readableBytes) bytes, over the limit of \(maxRequestBytes)")
     }
   }
 
@@ -154,10 +157,18 @@ final class ClientCall: CallSide, @unchecked Sendable {
     finish(error)
   }
 
-  private func finish(_ error: RPCError?) {
+  func expire(failure: RPCError?) {
+    var error = RPCError.deadlinePassed
+    if let failure = failure ?? lastFailure { error.message += "; before it did: \(failure.message)" }
+    end(with: error)
+  }
+
+  /// The call ends as `attempt` has, or without one.
+  func finish(_ error: RPCError?) {
     isFinished = true
     self.error = error
-    request = nil
+    release()
+    if plan.begun > 0 { method.metrics?.ended(error?.code ?? .ok, after: .now() - began) }
     if let answer {
       self.answer = nil
       do {
@@ -190,10 +201,12 @@ extension ClientCall: ResponseMetadata {
   func initialMetadata() async throws -> Metadata {
     try await withUnsafeThrowingContinuation { continuation in
       onLoop {
-        if let state = self.attempt?.state, state.hasHeaders {
-          continuation.resume(returning: state.initialMetadata)
+        if self.plan.isCommitted, let attempt = self.attempt {
+          continuation.resume(returning: attempt.state.initialMetadata)
         } else if let error = self.error {
           continuation.resume(throwing: error)
+        } else if self.isFinished {
+          continuation.resume(returning: [:])
         } else {
           self.headers.add(continuation)
         }
@@ -209,12 +222,14 @@ extension ClientCall: ResponseMetadata {
 
   func trailingMetadata() async -> Metadata {
     await withUnsafeContinuation { continuation in
-      onLoop { continuation.resume(returning: self.attempt?.state.trailingMetadata ?? [:]) }
+      onLoop {
+        continuation.resume(returning: self.isFinished ? self.attempt?.state.trailingMetadata ?? [:] : [:])
+      }
     }
   }
 }
 
 extension RPCError {
   static let cancelledByCaller = RPCError(.cancelled, "the call was cancelled by its caller")
-  fileprivate static let endedByServer = RPCError(.cancelled, "the server has ended the call")
+  static let endedByServer = RPCError(.cancelled, "the server has ended the call")
 }

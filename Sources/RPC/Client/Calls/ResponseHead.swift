@@ -11,6 +11,7 @@ struct ResponseHead {
   private var status: StatusCode?
   private var message = ""
   private var details: [UInt8]?
+  private(set) var pushback: Pushback?
 
   /// It ends the call: trailers, or headers and trailers in one ("Trailers-Only").
   var hasStatus: Bool { status != nil }
@@ -34,6 +35,8 @@ struct ResponseHead {
       message = PercentCoding.decode(value)
     case 23 where name.equals("grpc-status-details-bin"):
       details = Base64.decode(value)
+    case 22 where name.equals("grpc-retry-pushback-ms"):
+      pushback = Pushback(String(decoding: value, as: UTF8.self))
     default:
       metadata.receive(name: name, value: value)
     }

@@ -1,10 +1,7 @@
 import GrpcTesting
 import RPC
 
-// Generated clients leave compression to the client's configuration; these calls choose.
 extension Caller {
-  private static let unary = "/grpc.testing.TestService/UnaryCall"
-
   func clientCompressedUnary() async throws {
     let probe = try await failure { try await large(expectCompressed: true, sending: .identity) }
     try expect(probe.code, .invalidArgument, "the status of a request that should have been compressed")
@@ -15,8 +12,7 @@ extension Caller {
   private func large(expectCompressed: Bool, sending compression: MessageEncoding) async throws {
     var request = try SimpleRequest.large()
     request.expectCompressed = BoolValue(value: expectCompressed)
-    let response: ClientResponse<SimpleResponse> = try await client.unary(
-      path: Self.unary, request: request, deadline: deadline, compression: compression)
+    let response = try await service.unaryCall(request, options: options(compression))
     try expectZeros(response.message.payload, 314_159)
   }
 
@@ -24,7 +20,7 @@ extension Caller {
     for compressed in [true, false] {
       var request = try SimpleRequest.large()
       request.responseCompressed = BoolValue(value: compressed)
-      let response = try await service.unaryCall(request, deadline: deadline)
+      let response = try await service.unaryCall(request, options: CallOptions(deadline: deadline))
       try expect(response.isCompressed, compressed, "whether the response came compressed")
       try expectZeros(response.message.payload, 314_159)
     }
@@ -40,9 +36,7 @@ extension Caller {
   private func input(
     _ messages: [(size: Int32, compressed: Bool)], compressing compression: MessageEncoding
   ) async throws -> Int32 {
-    let response: ClientResponse<StreamingInputCallResponse> = try await client.clientStreaming(
-      path: "/grpc.testing.TestService/StreamingInputCall", deadline: deadline, compression: compression
-    ) { requests in
+    let response = try await service.streamingInputCall(options: options(compression)) { requests in
       for (size, compressed) in messages {
         let request = StreamingInputCallRequest(
           payload: try .zeros(size), expectCompressed: BoolValue(value: compressed))
@@ -58,7 +52,7 @@ extension Caller {
       responseParameters: wanted.map {
         ResponseParameters(size: $0.size, compressed: BoolValue(value: $0.compressed))
       })
-    try await service.streamingOutputCall(request, deadline: deadline) { responses in
+    try await service.streamingOutputCall(request, options: CallOptions(deadline: deadline)) { responses in
       var iterator = responses.makeAsyncIterator()
       for (size, compressed) in wanted {
         try expectZeros(try await iterator.next()?.payload, size)
@@ -66,5 +60,9 @@ extension Caller {
       }
       try expect(try await iterator.next(), nil, "what follows the last response")
     }
+  }
+
+  private func options(_ compression: MessageEncoding) -> CallOptions {
+    CallOptions(deadline: deadline, policy: CallPolicy(compression: compression))
   }
 }

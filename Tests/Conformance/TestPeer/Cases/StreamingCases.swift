@@ -4,7 +4,8 @@ import RPC
 
 extension Caller {
   func clientStreaming() async throws {
-    let response = try await service.streamingInputCall(deadline: deadline) { requests in
+    let response = try await service.streamingInputCall(options: CallOptions(deadline: deadline)) {
+      requests in
       for (size, _) in Self.sizes {
         try await requests.write(StreamingInputCallRequest(payload: try .zeros(size)))
       }
@@ -14,7 +15,8 @@ extension Caller {
 
   func serverStreaming() async throws {
     let sizes = Self.sizes.map(\.response)
-    try await service.streamingOutputCall(.asking(for: sizes), deadline: deadline) { responses in
+    try await service.streamingOutputCall(.asking(for: sizes), options: CallOptions(deadline: deadline)) {
+      responses in
       try await expectPayloads(sizes, in: responses)
     }
   }
@@ -22,7 +24,7 @@ extension Caller {
   func pingPong() async throws {
     let (turns, turn) = AsyncStream.makeStream(of: (request: Int32, response: Int32).self)
     try await service.fullDuplexCall(
-      deadline: deadline,
+      options: CallOptions(deadline: deadline),
       requests: { requests in
         for await sizes in turns {
           try await requests.write(.asking(for: [sizes.response], payload: sizes.request))
@@ -41,16 +43,18 @@ extension Caller {
 
   func emptyStream() async throws {
     try await service.fullDuplexCall(
-      deadline: deadline, requests: { _ in }, responses: { try await expectPayloads([], in: $0) })
+      options: CallOptions(deadline: deadline), requests: { _ in },
+      responses: { try await expectPayloads([], in: $0) })
   }
 
   func customMetadata() async throws {
     var metadata: Metadata = ["x-grpc-test-echo-initial": "test_initial_metadata_value"]
     metadata.add("x-grpc-test-echo-trailing-bin", [0xab, 0xab, 0xab])
-    let unary = try await service.unaryCall(.large(), metadata: metadata, deadline: deadline)
+    let unary = try await service.unaryCall(
+      .large(), options: CallOptions(metadata: metadata, deadline: deadline))
     try expectEcho(unary.initialMetadata, unary.trailingMetadata)
     try await service.fullDuplexCall(
-      metadata: metadata, deadline: deadline,
+      options: CallOptions(metadata: metadata, deadline: deadline),
       requests: { try await $0.write(.asking(for: [314_159], payload: 271_828)) },
       responses: { responses in
         try await expectPayloads([314_159], in: responses)
@@ -61,7 +65,7 @@ extension Caller {
   func cancelAfterBegin() async throws {
     let (begun, begin) = AsyncStream.makeStream(of: Void.self)
     let call = Task {
-      try await service.streamingInputCall(deadline: deadline) { _ in
+      try await service.streamingInputCall(options: CallOptions(deadline: deadline)) { _ in
         begin.finish()
         try await untilCancelled()
       }
@@ -75,7 +79,7 @@ extension Caller {
     let (answers, answer) = AsyncStream.makeStream(of: Void.self)
     let call = Task {
       try await service.fullDuplexCall(
-        deadline: deadline,
+        options: CallOptions(deadline: deadline),
         requests: { requests in
           try await requests.write(.asking(for: [31_415], payload: 27_182))
           try await untilCancelled()
@@ -95,7 +99,7 @@ extension Caller {
   func timeoutOnSleepingServer() async throws {
     let error = try await failure {
       try await service.fullDuplexCall(
-        deadline: .now() + .milliseconds(1),
+        options: CallOptions(deadline: .now() + .milliseconds(1)),
         requests: { requests in
           try await requests.write(.asking(for: [], payload: 27_182))
           try await untilCancelled()

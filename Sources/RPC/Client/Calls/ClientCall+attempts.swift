@@ -1,0 +1,169 @@
+import HTTP2
+import NIOCore
+
+// The attempts of a call: `AttemptPlan` decides, this carries it out. On the loop only.
+extension ClientCall {
+  func begin() {
+    method.metrics?.began()
+    attemptAgain(replacing: false)
+    scheduleHedge()
+  }
+
+  private func attemptAgain(replacing: Bool) {
+    if let attempt, !attempt.isFinished { others.append(attempt) }
+    let attempt = ClientAttempt(self, previous: plan.begun)
+    plan.begin(replacing: replacing)
+    self.attempt = attempt
+    channel.submit(attempt)
+    if case .wait(let longest?) = readiness, !attempt.hasBegun, patience == nil {
+      patience = schedule(after: longest) { $0.losePatience() }
+    }
+  }
+
+  /// On all attempts that may still become the one.
+  func forEachAttempt(_ body: (ClientAttempt) -> Void) {
+    attempt.map(body)
+    others.forEach(body)
+  }
+
+  // MARK: From the attempts
+
+  /// The attempt has a stream: it is sent what the call has written so far.
+  func opened(_ attempt: ClientAttempt) {
+    patience?.cancel()
+    patience = nil
+    replay.forEach(attempt.write)
+    if isWritingFinished { attempt.finishWriting() }
+    if replay.isFull { commit(to: attempt) }
+    opening.resume(returning: ())
+    if attempt.hasRoom { roomMade() }
+  }
+
+  /// The server has begun to answer. From now on the task sees what this attempt receives.
+  func headersReceived(_ attempt: ClientAttempt) {
+    commit(to: attempt)
+    headers.resume(returning: attempt.state.initialMetadata)
+  }
+
+  func messagesReceived() {
+    if plan.isCommitted { wakeReader() }
+  }
+
+  func roomMade() {
+    writers.resume(returning: ())
+  }
+
+  func ended(_ attempt: ClientAttempt) {
+    guard !isFinished else { return }
+    others.removeAll { $0 === attempt }
+    let state = attempt.state
+    let decision = plan.ended(
+      state.error?.code ?? .ok, reach: state.reach, pushback: state.pushback,
+      throttle: settings.throttle, random: .random(in: 0...1))
+    if decision == .finish { return finish(as: attempt) }
+    lastFailure = state.error
+    avoid(attempt)
+    switch decision {
+    case .finish, .wait:
+      break
+    case .replace:
+      method.metrics?.attemptedAgain(.transparent)
+      attemptAgain(replacing: true)
+    case .again(after: .zero):
+      attemptNext()
+    case .again(let pause):
+      // A pause that outlasts the deadline would only keep the caller from learning what has happened.
+      if let deadline, .now() + TimeAmount(pause) >= deadline {
+        if others.isEmpty { finish(as: attempt) }
+      } else {
+        next?.cancel()
+        next = schedule(after: pause) { $0.attemptNext() }
+      }
+    }
+  }
+
+  // MARK: Further attempts
+
+  private func attemptNext() {
+    next?.cancel()
+    next = nil
+    method.metrics?.attemptedAgain(plan.isHedging ? .hedge : .retry)
+    forEachAttempt(avoid)
+    attemptAgain(replacing: false)
+    scheduleHedge()
+  }
+
+  private func scheduleHedge() {
+    guard !isFinished, next == nil, let delay = plan.hedgingDelay else { return }
+    next = schedule(after: delay) { call in
+      if call.settings.throttle.isOpen { call.attemptNext() }
+    }
+  }
+
+  private func avoid(_ attempt: ClientAttempt) {
+    if let place = attempt.place, !avoided.contains(place) { avoided.append(place) }
+  }
+
+  private func schedule(
+    after pause: Duration, _ body: @escaping @Sendable (ClientCall) -> Void
+  ) -> Scheduled<Void> {
+    eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(pause)) {
+      if !self.isFinished { body(self) }
+    }
+  }
+
+  private func losePatience() {
+    patience = nil
+    guard others.isEmpty else { return }
+    end(with: channel.failure)
+  }
+
+  // MARK: One of them is chosen
+
+  private func finish(as attempt: ClientAttempt) {
+    commit(to: attempt)
+    finish(attempt.state.error)
+  }
+
+  private func commit(to attempt: ClientAttempt) {
+    guard !plan.isCommitted else { return }
+    plan.commit()
+    if let last = self.attempt, last !== attempt {
+      others.append(last)
+      others.removeAll { $0 === attempt }
+      self.attempt = attempt
+    }
+    release()
+  }
+
+  /// Lets go of what only further attempts would need.
+  func release() {
+    next?.cancel()
+    next = nil
+    patience?.cancel()
+    patience = nil
+    for other in others { other.cancel(with: .superseded) }
+    others = []
+    settings.replayBudget.giveBack(replay.count)
+    replay = ReplayBuffer()
+  }
+
+  /// Keeps a message for further attempts. One too many, and there are none.
+  func keep(_ message: WireMessage) {
+    replay.append(message)
+    let count = message.bytes.readableBytes
+    guard !settings.replayBudget.take(count) || replay.count > settings.retries.maxReplayBytes
+    else { return }
+    let open = others.first(where: \.isOpen) ?? attempt
+    if let open, open.isOpen {
+      commit(to: open)
+    } else {
+      replay.isFull = true
+      plan.stop()
+    }
+  }
+}
+
+extension RPCError {
+  fileprivate static let superseded = RPCError(.cancelled, "another attempt was chosen")
+}

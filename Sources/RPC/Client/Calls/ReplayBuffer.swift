@@ -1,0 +1,49 @@
+import NIOCore
+import Synchronization
+
+/// The request messages of a call, kept until it is certain which attempt answers it.
+struct ReplayBuffer {
+  /// Kept apart from the others because a unary call has only one: no array is allocated for it.
+  private var first: WireMessage?
+  private var others: [WireMessage] = []
+  /// Bytes kept only for further attempts.
+  private(set) var count = 0
+  /// It has more than it may: the next attempt is the last.
+  var isFull = false
+
+  init() {}
+
+  /// The request of a unary call. Its caller holds it as long as the call lasts: that we do costs no memory.
+  init(only message: WireMessage) {
+    first = message
+  }
+
+  mutating func append(_ message: WireMessage) {
+    count += message.bytes.readableBytes
+    if first == nil { first = message } else { others.append(message) }
+  }
+
+  func forEach(_ body: (WireMessage) -> Void) {
+    first.map(body)
+    others.forEach(body)
+  }
+}
+
+/// The bytes all streaming calls of a client keep to send them again.
+final class ReplayBudget: Sendable {
+  private let limit: Int
+  private let used = Atomic(0)
+
+  init(limit: Int) {
+    self.limit = limit
+  }
+
+  /// False when it was too much; the bytes count all the same, until they are given back.
+  func take(_ count: Int) -> Bool {
+    used.add(count, ordering: .relaxed).newValue <= limit
+  }
+
+  func giveBack(_ count: Int) {
+    if count > 0 { used.subtract(count, ordering: .relaxed) }
+  }
+}
