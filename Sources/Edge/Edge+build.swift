@@ -13,7 +13,7 @@ extension Edge {
     var toStore = RPCClient.Configuration()
     toStore.tls = try settings.clientTLS("store")
     let store = RPCClient(
-      target: try settings.address("store.target"), configuration: toStore,
+      target: try settings.target("store.target"), configuration: toStore,
       eventLoopGroup: context.eventLoopGroup, logger: context.logger)
     let routes = try RouteTable(
       schema: DescriptorSet(serialized: descriptorSet),

@@ -12,7 +12,11 @@ struct Edge: ServiceProgram {
   static let settings =
     [
       Setting("listen", default: "127.0.0.1:8080", help: "Where HTTP is served: host:port or unix:/path."),
-      Setting("store.target", help: "Where StoreSvc is: host:port or unix:/path."),
+      Setting(
+        "store.target",
+        help:
+          "Where StoreSvc is: host:port, with all that DNS has for it; unix:/path; or several, with commas."
+      ),
       Setting(
         "development.principal",
         help: "Whom every request acts for, as v0;tenant=<uuid>;subject=<text>;roles=<role>,<role>."),

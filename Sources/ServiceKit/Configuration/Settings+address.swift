@@ -10,6 +10,15 @@ extension Settings {
       throw StartupFailure("\(name(key)): \(error)")
     }
   }
+
+  /// What a client calls: an address, a name with all addresses that DNS has for it, or a list (see `RPCTarget`).
+  package func target(_ key: String) throws -> RPCTarget {
+    do {
+      return try RPCTarget(string(key))
+    } catch let error as RPCTargetError {
+      throw StartupFailure("\(name(key)): \(error)")
+    }
+  }
 }
 
 extension RPCAddress {
