@@ -130,7 +130,7 @@ def test_rolling_restart(servers, load):
 
 
 def test_hung_server(servers, load):
-    """One server is stopped as by a debugger: it is given up, and is back when it goes on."""
+    """One server is stopped as by a debugger: what it holds is called elsewhere, and it is back when it goes on."""
     calls = load("--seconds", "14", "--callers", "20", "--deadline-ms", "10000")
     calls.wait_for_second(3)
     calm = calls.seconds[2]
@@ -147,9 +147,8 @@ def test_hung_server(servers, load):
     for second in seconds[stopped + 5 :]:
         assert second["p99_ms"] < max(10 * calm["p99_ms"], 100)
         assert second["calls"] > calm["calls"] / 4
-    # The calls it held, which nobody has said may be made twice.
-    assert set(summary["failures"]) <= {"UNAVAILABLE"}
-    assert summary["failures"].get("UNAVAILABLE", 0) <= 20
+    # The calls it held were made again: the contract says that they may be.
+    assert summary["failures"] == {}
 
 
 def test_ejection(servers, load):
