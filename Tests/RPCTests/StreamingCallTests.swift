@@ -5,6 +5,26 @@ import Testing
 @testable import RPC
 
 @Suite("A streaming call") struct StreamingCallTests {
+  @Test("ends with CANCELLED when its task is cancelled, whichever side notices first")
+  func cancelledTask() async throws {
+    try await withLoopback([.echoAll]) { client in
+      for _ in 0..<50 {
+        let begun = Signal()
+        let call = Task {
+          try await client.stream(path: "/test.Service/EchoAll") { _ in
+            await begun.raise()
+            try await untilCancelled()
+          } responses: {
+            for try await _ in $0 {}
+          }
+        }
+        await begun.wait()
+        call.cancel()
+        #expect(await status { try await call.value } == .cancelledByCaller)
+      }
+    }
+  }
+
   @Test("echoes every message in order, empty and long ones too")
   func bidirectional() async throws {
     let sizes = [0, 1, 5, 16_384, 0, 300_000, 1_000_000, 3]

@@ -113,11 +113,12 @@ extension ClientCall {
         do {
           return try await responses(
             ResponseStream(messages: MessageStream(source: self), metadata: self))
-        } catch let error as RPCError where error == .cancelledByCaller {
-          // If it was the writer who gave up, its reason says more.
-          throw writing.withLock { $0 } ?? error
         } catch is CancellationError where Task.isCancelled {
           throw RPCError.cancelledByCaller
+        } catch let error as RPCError where error == .cancelledByCaller {
+          // If it was the writer who gave up, its reason says more; but not where it only noticed first that the task
+          // is cancelled.
+          throw Task.isCancelled ? error : writing.withLock { $0 } ?? error
         }
       }
     } onCancel: {
