@@ -14,6 +14,7 @@ extension HTTP2Connection {
       guard self.session != nil else { return }
       self.ticks += 1
       self.perform(self.timers.check(self.sight, now: eventLoop.now))
+      self.releaseBufferIfIdle()
       if self.session != nil { self.scheduleTick(on: eventLoop) }
     }
   }

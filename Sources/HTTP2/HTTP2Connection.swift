@@ -251,13 +251,14 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     var more = true
     // A write may end the channel, and with it the session.
     while more, let session, context.channel.isWritable {
-      outbound.clear(minimumCapacity: 4096)
+      outbound.clear(minimumCapacity: Self.smallBufferBytes)
       more = fill(from: session)
       guard outbound.readableBytes > 0 else { break }
       counted.bytesSent += outbound.readableBytes
       context.writeAndFlush(wrapOutboundOut(outbound), promise: nil)
     }
     isPumping = false
+    if outbound.storageCapacity <= Self.smallBufferBytes { releaseBufferIfIdle() }
     if !moved.isEmpty {
       let moved = moved
       self.moved.removeAll(keepingCapacity: true)
@@ -269,6 +270,14 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     } else if nghttp2_session_want_read(session) == 0, nghttp2_session_want_write(session) == 0 {
       close(context)
     }
+  }
+
+  private static let smallBufferBytes = 4 << 10
+
+  /// Thousands of connections may be kept that do nothing. A small buffer is soon made again; one that has grown goes
+  /// when the connection is found idle by its timer, lest a busy one grow it anew for every batch.
+  func releaseBufferIfIdle() {
+    if streams.isEmpty { outbound = ByteBuffer() }
   }
 
   /// Gathers one batch; false when nghttp2 has nothing left.

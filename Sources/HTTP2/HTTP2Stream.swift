@@ -139,8 +139,9 @@ package final class HTTP2Stream {
         guard let session, let flags, let pointer = source?.pointee.ptr else {
           return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue)
         }
-        let stream = Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()
-        return stream.nextFrame(atMost: length, flags: flags, session: session)
+        return Unmanaged<HTTP2Stream>.fromOpaque(pointer)._withUnsafeGuaranteedRef { stream in
+          stream.nextFrame(atMost: length, flags: flags, session: session)
+        }
       })
   }
 

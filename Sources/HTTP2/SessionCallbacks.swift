@@ -27,48 +27,47 @@ final class SessionCallbacks: @unchecked Sendable {
 
     nghttp2_session_callbacks_set_on_header_callback(pointer) {
       session, frame, name, nameCount, value, valueCount, _, user in
-      guard let frame, let user, let stream = SessionCallbacks.stream(session, frame.pointee.hd.stream_id)
+      guard let frame, let user, let stream = SessionCallbacks.borrowed(session, frame.pointee.hd.stream_id)
       else { return 0 }
-      // nghttp2 advertises the limit of the header list but does not enforce it.
-      guard stream.countHeader(nameCount + valueCount + 32) else {
-        let connection = SessionCallbacks.connection(user)
-        if connection.role == .server {
-          connection.terminate(.enhanceYourCalm, reason: "header list far over its limit")
-          return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+      return stream._withUnsafeGuaranteedRef { stream in
+        // nghttp2 advertises the limit of the header list but does not enforce it.
+        guard stream.countHeader(nameCount + valueCount + 32) else {
+          return SessionCallbacks.headerListIsTooLong(stream, SessionCallbacks.connection(user))
         }
-        // One answer with too much to say must not take the other calls of the connection with it. The failure
-        // makes nghttp2 decode the rest of the list, as compression demands, without showing it to us.
-        stream.reset(.enhanceYourCalm)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
+        stream.delegate?.received(
+          name: UnsafeRawBufferPointer(start: name, count: nameCount),
+          value: UnsafeRawBufferPointer(start: value, count: valueCount))
+        return 0
       }
-      stream.delegate?.received(
-        name: UnsafeRawBufferPointer(start: name, count: nameCount),
-        value: UnsafeRawBufferPointer(start: value, count: valueCount))
-      return 0
     }
 
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(pointer) { session, _, id, bytes, count, _ in
-      guard let stream = SessionCallbacks.stream(session, id) else {
+      guard let stream = SessionCallbacks.borrowed(session, id) else {
         // The stream went away while its data was under way: only the connection is owed the bytes.
         _ = nghttp2_session_consume_connection(session, count)
         return 0
       }
-      stream.hold(count)
-      stream.delegate?.received(data: UnsafeRawBufferPointer(start: bytes, count: count))
+      stream._withUnsafeGuaranteedRef { stream in
+        stream.hold(count)
+        stream.delegate?.received(data: UnsafeRawBufferPointer(start: bytes, count: count))
+      }
       return 0
     }
 
     nghttp2_session_callbacks_set_on_frame_recv_callback(pointer) { session, frame, user in
       guard let frame, let user else { return 0 }
-      let connection = SessionCallbacks.connection(user)
-      SessionCallbacks.received(frame, connection, session)
-      // The rest of what was read is not looked at.
-      return connection.isTerminating ? NGHTTP2_ERR_CALLBACK_FAILURE.rawValue : 0
+      return Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { connection in
+        SessionCallbacks.received(frame, connection, session)
+        // The rest of what was read is not looked at.
+        return connection.isTerminating ? NGHTTP2_ERR_CALLBACK_FAILURE.rawValue : 0
+      }
     }
 
     nghttp2_session_callbacks_set_on_frame_send_callback(pointer) { session, frame, user in
       guard let frame, let user else { return 0 }
-      SessionCallbacks.sent(frame, SessionCallbacks.connection(user), session)
+      Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { connection in
+        SessionCallbacks.sent(frame, connection, session)
+      }
       return 0
     }
 
@@ -95,10 +94,24 @@ final class SessionCallbacks: @unchecked Sendable {
       guard let head, let user, let stream = source?.pointee.ptr else {
         return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
       }
-      SessionCallbacks.connection(user).moveFrame(
-        of: Unmanaged<HTTP2Stream>.fromOpaque(stream).takeUnretainedValue(), head: head, length: length)
+      Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { connection in
+        Unmanaged<HTTP2Stream>.fromOpaque(stream)._withUnsafeGuaranteedRef { stream in
+          connection.moveFrame(of: stream, head: head, length: length)
+        }
+      }
       return 0
     }
+  }
+
+  private static func headerListIsTooLong(_ stream: HTTP2Stream, _ connection: HTTP2Connection) -> Int32 {
+    if connection.role == .server {
+      connection.terminate(.enhanceYourCalm, reason: "header list far over its limit")
+      return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+    }
+    // One answer with too much to say must not take the other calls of the connection with it. The failure
+    // makes nghttp2 decode the rest of the list, as compression demands, without showing it to us.
+    stream.reset(.enhanceYourCalm)
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
   }
 
   private static func received(
@@ -109,15 +122,16 @@ final class SessionCallbacks: @unchecked Sendable {
     let isAck = head.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0
     switch UInt32(head.type) {
     case NGHTTP2_HEADERS.rawValue:
-      guard let stream = stream(session, head.stream_id) else { return }
-      let trailing = stream.hadHeaders
-      stream.hadHeaders = true
-      stream.headerListEnded()
-      stream.delegate?.headersEnded(trailing: trailing)
-      if endStream { end(stream) }
+      borrowed(session, head.stream_id)?._withUnsafeGuaranteedRef { stream in
+        let trailing = stream.hadHeaders
+        stream.hadHeaders = true
+        stream.headerListEnded()
+        stream.delegate?.headersEnded(trailing: trailing)
+        if endStream { end(stream) }
+      }
     case NGHTTP2_DATA.rawValue:
       // The chunk callback does not know the end: a frame may come in several chunks or none.
-      if endStream, let stream = stream(session, head.stream_id) { end(stream) }
+      if endStream { borrowed(session, head.stream_id)?._withUnsafeGuaranteedRef { end($0) } }
     case NGHTTP2_SETTINGS.rawValue:
       if !isAck { connection.settingsReceived() }
     case NGHTTP2_PING.rawValue:
@@ -170,6 +184,12 @@ final class SessionCallbacks: @unchecked Sendable {
 
   private static func connection(_ user: UnsafeMutableRawPointer) -> HTTP2Connection {
     Unmanaged.fromOpaque(user).takeUnretainedValue()
+  }
+
+  /// The stream without a count of its own, for what happens several times in every call: the connection keeps it
+  /// until `on_stream_close`, and nothing below a callback closes streams.
+  private static func borrowed(_ session: OpaquePointer?, _ id: Int32) -> Unmanaged<HTTP2Stream>? {
+    nghttp2_session_get_stream_user_data(session, id).map { Unmanaged.fromOpaque($0) }
   }
 
   private static func stream(_ session: OpaquePointer?, _ id: Int32) -> HTTP2Stream? {

@@ -20,6 +20,8 @@ package final class CallContext: Sendable {
   private let respondsWithGzip: Atomic<Bool>
   private let tookCompressed = Atomic(false)
   private let outgoing = Mutex(Outgoing())
+  /// Most calls set none and need not take the lock, twice, to find that out.
+  private let hasOutgoing = Atomic(false)
 
   private struct Outgoing {
     var initial = Metadata()
@@ -50,16 +52,16 @@ package final class CallContext: Sendable {
 
   /// Sets a response header. Has no effect once the first message has been written.
   package func setInitialMetadata(_ name: String, _ value: String) {
-    outgoing.withLock { $0.initial[name] = value }
+    setOutgoing { $0.initial[name] = value }
   }
 
   /// Sets a response trailer, sent with the status.
   package func setTrailingMetadata(_ name: String, _ value: String) {
-    outgoing.withLock { $0.trailing[name] = value }
+    setOutgoing { $0.trailing[name] = value }
   }
 
   package func setTrailingMetadata(_ name: String, _ value: [UInt8]) {
-    outgoing.withLock { $0.trailing[binary: name] = value }
+    setOutgoing { $0.trailing[binary: name] = value }
   }
 
   /// Whether the request message taken last came compressed.
@@ -86,6 +88,16 @@ package final class CallContext: Sendable {
       ? WireMessage(compressing: message) : WireMessage(bytes: message)
   }
 
-  package var initialMetadata: Metadata { outgoing.withLock { $0.initial } }
-  package var trailingMetadata: Metadata { outgoing.withLock { $0.trailing } }
+  package var initialMetadata: Metadata {
+    hasOutgoing.load(ordering: .acquiring) ? outgoing.withLock { $0.initial } : Metadata()
+  }
+
+  package var trailingMetadata: Metadata {
+    hasOutgoing.load(ordering: .acquiring) ? outgoing.withLock { $0.trailing } : Metadata()
+  }
+
+  private func setOutgoing(_ change: (inout sending Outgoing) -> Void) {
+    outgoing.withLock { change(&$0) }
+    hasOutgoing.store(true, ordering: .releasing)
+  }
 }

@@ -245,6 +245,8 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     countBuffered()
     task?.cancel()
     task = nil
+    // Nobody waits at the end of a unary call, and an error is two allocations.
+    guard !reader.isEmpty || !writers.isEmpty else { return }
     let error = RPCError(code == .ok ? .cancelled : code, "the call has ended")
     reader.resume(throwing: error)
     writers.resume(throwing: error)
