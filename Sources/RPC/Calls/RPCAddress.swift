@@ -1,5 +1,11 @@
 package import NIOCore
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// Where a server listens or a client connects: `127.0.0.1:5001`, `[::1]:5001`, `store.internal:5001`,
 /// `unix:/run/store.sock` or a bare absolute path.
 package enum RPCAddress: Sendable, Hashable, CustomStringConvertible {
@@ -49,4 +55,11 @@ package enum RPCAddress: Sendable, Hashable, CustomStringConvertible {
 package struct RPCAddressError: Error, CustomStringConvertible {
   package let text: String
   package var description: String { "\"\(text)\" is no address; use HOST:PORT, [IPV6]:PORT or unix:/PATH" }
+}
+
+/// What is wrong with an address in use. NIO's text begins with the system call and its arguments; the operator asks
+/// only for the rest.
+func plainReason(_ cause: any Error) -> String {
+  guard let cause = cause as? IOError, let text = strerror(cause.errnoCode) else { return "\(cause)" }
+  return String(cString: text)
 }

@@ -31,17 +31,19 @@ final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
           try self.start(channel)
         }
       }
-    switch address {
-    case .tcp(let host, let port):
-      return bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port)
-    case .unix(let path):
-      return bootstrap.connect(unixDomainSocketPath: path)
-    case .inProcess(let listener):
-      do {
+    do {
+      switch address {
+      case .tcp(let host, let port):
+        // Names have been resolved, so nothing needs to be looked up.
+        return bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1)
+          .connect(to: try SocketAddress(ipAddress: host, port: port))
+      case .unix(let path):
+        return bootstrap.connect(unixDomainSocketPath: path)
+      case .inProcess(let listener):
         return bootstrap.withConnectedSocket(try listener.connect())
-      } catch {
-        return subchannel.eventLoop.makeFailedFuture(error)
       }
+    } catch {
+      return subchannel.eventLoop.makeFailedFuture(error)
     }
   }
 

@@ -101,7 +101,7 @@ final class Subchannel: @unchecked Sendable {
     connection.connect(to: address).assumeIsolated().whenComplete { result in
       switch result {
       case .success(let channel): connection.connected(channel)
-      case .failure(let error): self.failed(connection, "\(error)")
+      case .failure(let error): self.failed(connection, plainReason(error))
       }
     }
   }

@@ -193,11 +193,6 @@ package struct ListenError: Error, CustomStringConvertible {
 
   package init(address: RPCAddress, cause: any Error) {
     self.address = address
-    // NIO's text begins with the system call and its arguments; the operator asks only what is wrong.
-    if let cause = cause as? IOError, let text = strerror(cause.errnoCode) {
-      reason = String(cString: text)
-    } else {
-      reason = "\(cause)"
-    }
+    reason = plainReason(cause)
   }
 }
