@@ -10,7 +10,7 @@ import ServiceLifecycle
 extension Edge {
   static func build(_ context: ServiceContext) async throws -> [any Service] {
     let settings = context.settings
-    var toStore = RPCClient.Configuration()
+    var toStore = RPCClient.Configuration.edge
     toStore.tls = try settings.clientTLS("store")
     let store = RPCClient(
       target: try settings.target("store.target"), configuration: toStore,
@@ -36,5 +36,16 @@ extension Edge {
       logger: context.logger,
       onListening: { context.readiness.announce("http", at: $0) })
     return [store, server]
+  }
+}
+
+extension RPCClient.Configuration {
+  /// How the Edge calls services: what the contract calls idempotent is made again, three times in all, when it fails
+  /// with UNAVAILABLE, and anything that never reached a handler in any case. A service that restarts is waited for,
+  /// but not as long as a request may take: one that is down should be known to be.
+  static var edge: Self {
+    var configuration = Self()
+    configuration.policies.general.readiness = .wait(atMost: .seconds(2))
+    return configuration
   }
 }

@@ -51,9 +51,13 @@ func withEdge<Result: Sendable>(
 
 func withEdge<Result: Sendable>(
   store: RPCAddress, limits: HTTPLimits = HTTPLimits(), callLimits: Gateway.Limits = Gateway.Limits(),
-  metrics: any MetricsFactory = NOOPMetricsHandler.instance, body: (EdgeUnderTest) async throws -> Result
+  metrics: any MetricsFactory = NOOPMetricsHandler.instance, patience: Duration = .seconds(60),
+  body: (EdgeUnderTest) async throws -> Result
 ) async throws -> Result {
-  let client = RPCClient(target: store, eventLoopGroup: loops.edge, logger: .quiet)
+  var configuration = RPCClient.Configuration.edge
+  configuration.policies.general.readiness = .wait(atMost: patience)
+  let client = RPCClient(
+    target: store, configuration: configuration, eventLoopGroup: loops.edge, logger: .quiet)
   let routes = try RouteTable(
     schema: DescriptorSet(serialized: descriptorSet), clients: ["mainstreet.store.v1.StoreService": client],
     metrics: metrics)
@@ -75,7 +79,7 @@ func withEdge<Result: Sendable>(
   }
 }
 
-private func running<Result: Sendable>(
+func running<Result: Sendable>(
   _ services: [any Service], body: () async throws -> Result
 ) async throws -> Result {
   let group = ServiceGroup(services: services, logger: .quiet)

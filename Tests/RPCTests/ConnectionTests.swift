@@ -174,18 +174,6 @@ import Testing
     }
   }
 
-  @Test("sends a call again that the server refused unseen, but once only", arguments: [0, 1, 2, 3, 10])
-  func refused(times: Int) async throws {
-    let seen = Count()
-    let error = try await RefusingServer.run(refusals: times, seen: seen) { address in
-      try await withClient(address) { client in
-        await status { try await client.unary(path: "/a/B", request: ByteBuffer(string: "x")) }
-      }
-    }
-    #expect(error?.code == (times < 2 ? nil : .unavailable))
-    #expect(seen.value == min(times + 1, 2))
-  }
-
   @Test("that cannot listen says so in one error")
   func portTaken() async throws {
     try await withServer([.echo]) { address in

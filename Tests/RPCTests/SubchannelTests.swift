@@ -46,15 +46,14 @@ import Testing
     let channel = channel(to: .tcp(host: "127.0.0.1", port: 1)) { $0.maxQueuedCalls = 2 }
     let refused = try await channel.eventLoop.submit {
       // One turn of the loop: nothing connects meanwhile, so all of them wait.
-      let calls = (0..<5).map { _ in call(channel) }
-      let attempts = calls.map { ClientAttempt($0) }
+      let attempts = (0..<5).map { _ in ClientAttempt(call(channel)) }
       for attempt in attempts[..<2] {
         channel.submit(attempt)
         attempt.cancel(with: .cancelledByCaller)
       }
       for attempt in attempts[2...] { channel.submit(attempt) }
       let refused = attempts[2...].map(\.isFinished)
-      withExtendedLifetime(calls) { _ = channel.shutDown() }
+      _ = channel.shutDown()
       return refused
     }.get()
     #expect(refused == [false, false, true])

@@ -273,7 +273,7 @@ import Testing
 
   @Test("A service that is not there is 503, one that is too slow 504")
   func unreachable() async throws {
-    try await withEdge(store: .tcp(host: "127.0.0.1", port: 1)) { edge in
+    try await withEdge(store: .tcp(host: "127.0.0.1", port: 1), patience: .milliseconds(50)) { edge in
       let response = try await edge.request("GET", "/stores/\(Self.id)")
       #expect(response.status == 503)
       #expect(response.member("code") == "UNAVAILABLE")

@@ -61,7 +61,7 @@ final class LoopChannel: @unchecked Sendable {
 
   func submit(_ attempt: ClientAttempt) {
     if let deadline = attempt.deadline {
-      guard deadline > .now() else { return attempt.failed(.deadlinePassed, sent: false) }
+      guard deadline > .now() else { return attempt.expire(unconnected: connectionFailure) }
       deadlines.include(deadline)
     }
     hasHadCalls = true
@@ -73,6 +73,9 @@ final class LoopChannel: @unchecked Sendable {
     wait(attempt)
     if connectivity == .idle { wake() }
   }
+
+  /// Why there is no connection, if there is none.
+  private var connectionFailure: RPCError? { connectivity == .ready ? nil : failure }
 
   private func wait(_ attempt: ClientAttempt) {
     if waiting.count >= configuration.maxQueuedCalls {
@@ -141,7 +144,7 @@ final class LoopChannel: @unchecked Sendable {
     for subchannel in subchannels + leaving {
       subchannel.forEachDelegate { ($0 as? ClientAttempt).map(check) }
     }
-    for attempt in due { attempt.expire(failure: failure) }
+    for attempt in due { attempt.expire(unconnected: connectionFailure) }
     waiting.removeAll(where: \.isFinished)
     return next
   }

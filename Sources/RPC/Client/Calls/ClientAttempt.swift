@@ -3,10 +3,11 @@ import NIOCore
 
 /// One attempt at a call: a stream, and what has been received on it. Most calls have one.
 ///
-/// Lives on its channel's event loop. Until it has ended its call has not ended either, and is held by the task
-/// that waits for it; afterwards the call is left alone.
+/// Lives on its channel's event loop.
 final class ClientAttempt: HTTP2StreamDelegate {
-  private unowned let call: ClientCall
+  /// Until the attempt has ended: they hold each other no longer, and what still happens to the stream is nothing to
+  /// the call.
+  private var call: ClientCall?
   private(set) var state: ClientAttemptState
   private(set) var stream: HTTP2Stream?
   /// Where the stream is.
@@ -30,26 +31,14 @@ final class ClientAttempt: HTTP2StreamDelegate {
   // MARK: For the channel
 
   var isFinished: Bool { state.isFinished }
-  var deadline: NIODeadline? { call.deadline }
+  var deadline: NIODeadline? { call?.deadline }
   /// It is to be queued while there is no connection, instead of failing.
-  var waitForReady: Bool { call.readiness != .failFast }
+  var waitForReady: Bool { call.map { $0.readiness != .failFast } ?? false }
   /// Where earlier attempts of the call have been.
-  var avoiding: [ObjectIdentifier] { call.avoided }
+  var avoiding: [ObjectIdentifier] { call?.avoided ?? [] }
 
   func headers(authority: [UInt8]) -> HeaderBlock {
-    var block = HeaderBlock.requestStart(isSecure: call.channel.configuration.tls != nil)
-    block.add(":path", call.method.path.utf8)
-    block.add(":authority", authority)
-    block.add("te", "trailers")
-    block.add("content-type", "application/grpc")
-    block.add("grpc-accept-encoding", "identity,gzip")
-    if call.encoding == .gzip { block.add("grpc-encoding", "gzip") }
-    if let deadline = call.deadline {
-      block.add("grpc-timeout", TimeoutHeader.format(deadline - .now()).utf8)
-    }
-    if previous > 0 { block.add("grpc-previous-rpc-attempts", "\(previous)".utf8) }
-    block.add(call.metadata)
-    return block
+    call?.headers(authority: authority, previousAttempts: previous) ?? HeaderBlock()
   }
 
   /// The stream is there: sends what there is.
@@ -57,7 +46,7 @@ final class ClientAttempt: HTTP2StreamDelegate {
     self.stream = stream
     self.subchannel = subchannel
     place = ObjectIdentifier(subchannel)
-    call.opened(self)
+    call?.opened(self)
   }
 
   /// No subchannel takes the attempt. Nothing of it was `sent`.
@@ -65,9 +54,9 @@ final class ClientAttempt: HTTP2StreamDelegate {
     perform(state.finish(error, reset: true))
   }
 
-  /// The deadline has passed; `failure` is why there was no connection.
-  func expire(failure: RPCError) {
-    call.expire(failure: stream == nil ? failure : nil)
+  /// The deadline has passed, of an attempt that may have had no connection for this reason.
+  func expire(unconnected reason: RPCError?) {
+    call?.expire(because: stream == nil ? reason : nil)
   }
 
   // MARK: For the call
@@ -82,7 +71,7 @@ final class ClientAttempt: HTTP2StreamDelegate {
 
   /// Whether the stream takes more without much being queued.
   var hasRoom: Bool {
-    guard let stream, !state.isFinished else { return false }
+    guard let stream, let call else { return false }
     return stream.queuedBytes < call.channel.configuration.maxOutboundBytes
   }
 
@@ -108,6 +97,7 @@ final class ClientAttempt: HTTP2StreamDelegate {
   /// Ends the attempt from this side, before or after it has a stream. The call is not told: it knows.
   func cancel(with error: RPCError) {
     guard case .finish = state.finish(error, reset: true) else { return }
+    call = nil
     subchannel?.record(error.code)
     stream?.reset(.cancel)
   }
@@ -132,7 +122,7 @@ final class ClientAttempt: HTTP2StreamDelegate {
   }
 
   func outboundMoved() {
-    if hasRoom { call.roomMade() }
+    if hasRoom { call?.roomMade() }
   }
 
   func closed(_ code: HTTP2ErrorCode) {
@@ -150,24 +140,19 @@ final class ClientAttempt: HTTP2StreamDelegate {
   private func perform(_ action: ClientAttemptState.Action) {
     switch action {
     case .none: break
-    case .headers: call.headersReceived(self)
-    case .wakeReader: call.messagesReceived()
+    case .headers: call?.headersReceived(self)
+    case .wakeReader: call?.messagesReceived()
     case .finish(let reset):
+      let call = call
+      self.call = nil
       subchannel?.record(state.error?.code ?? .ok)
       if reset {
         stream?.reset(.cancel)
-      } else if !call.isWritingFinished {
+      } else if call?.isWritingFinished == false {
         // The server has answered without waiting for the rest of the request: nobody will read it.
         stream?.reset(.noError)
       }
-      call.ended(self)
+      call?.ended(self)
     }
   }
-}
-
-extension HeaderBlock {
-  private static let plainStart: HeaderBlock = [":method": "POST", ":scheme": "http"]
-  private static let secureStart: HeaderBlock = [":method": "POST", ":scheme": "https"]
-
-  static func requestStart(isSecure: Bool) -> HeaderBlock { isSecure ? secureStart : plainStart }
 }

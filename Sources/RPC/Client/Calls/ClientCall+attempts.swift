@@ -11,8 +11,8 @@ extension ClientCall {
 
   private func attemptAgain(replacing: Bool) {
     if let attempt, !attempt.isFinished { others.append(attempt) }
-    let attempt = ClientAttempt(self, previous: plan.begun)
     plan.begin(replacing: replacing)
+    let attempt = ClientAttempt(self, previous: plan.begun - 1)
     self.attempt = attempt
     channel.submit(attempt)
     if case .wait(let longest?) = readiness, !attempt.hasBegun, patience == nil {
@@ -56,12 +56,11 @@ extension ClientCall {
   func ended(_ attempt: ClientAttempt) {
     guard !isFinished else { return }
     others.removeAll { $0 === attempt }
-    let state = attempt.state
     let decision = plan.ended(
-      state.error?.code ?? .ok, reach: state.reach, pushback: state.pushback,
+      attempt.state.error?.code ?? .ok, reach: attempt.state.reach, pushback: attempt.state.pushback,
       throttle: settings.throttle, random: .random(in: 0...1))
     if decision == .finish { return finish(as: attempt) }
-    lastFailure = state.error
+    lastFailure = attempt.state.error
     avoid(attempt)
     switch decision {
     case .finish, .wait:

@@ -157,9 +157,10 @@ final class ClientCall: CallSide, @unchecked Sendable {
     finish(error)
   }
 
-  func expire(failure: RPCError?) {
+  /// The deadline has passed. What kept the call from ending before is told with it.
+  func expire(because reason: RPCError?) {
     var error = RPCError.deadlinePassed
-    if let failure = failure ?? lastFailure { error.message += "; before it did: \(failure.message)" }
+    if let reason = reason ?? lastFailure { error.message += "; before it did: \(reason.message)" }
     end(with: error)
   }
 
