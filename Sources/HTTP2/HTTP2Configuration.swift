@@ -44,10 +44,11 @@ package struct HTTP2Configuration: Sendable {
   package var introductionTimeout: Duration? = .seconds(10)
   /// From the first byte of a header list to its last.
   package var headerBlockTimeout: Duration? = .seconds(10)
-  /// How long the socket may take nothing of what is written. Whoever speaks HTTP/2 reads its socket at all times.
+  /// How long what is written, which is never much more than 128 KiB, may wait for the socket to take it. Whoever
+  /// speaks HTTP/2 reads its socket at all times. Also how long a connection that is over waits for its last bytes.
   package var writeStallTimeout: Duration? = .seconds(20)
-  /// How long the peer may grant no window while streams have bytes for it, and none of them moves. A reader may be
-  /// busy for a while with what it has, so this is longer; what waits meanwhile is bounded for each stream.
+  /// How long streams may have bytes for a peer that grants no window for them, or for fewer than `windowStallBytes`.
+  /// A reader may be busy for a while with what it has, so this is longer; what waits meanwhile is bounded.
   package var windowStallTimeout: Duration?
 
   // MARK: Keepalive (gRFC A8, A9)
@@ -108,6 +109,10 @@ package struct HTTP2Configuration: Sendable {
   /// Bytes gathered into one write. As large as NIO's default high watermark, so that one batch makes an idle
   /// channel unwritable at most once.
   static let writeBatchBytes = 64 << 10
+  /// What must move of what waits, or all of it, within `windowStallTimeout`.
+  static let windowStallBytes = 16 << 10
+  /// How long a connection that is over waits for its last bytes to leave where no `writeStallTimeout` says so.
+  static let closeTimeout: Duration = .seconds(20)
   /// How long we go on reading after an error's GOAWAY. Closing at once, with bytes unread, makes the kernel send a RST,
   /// and the peer may then never see the reason.
   static let lingerTime = TimeAmount.seconds(1)

@@ -1,4 +1,5 @@
 internal import CNghttp2
+import NIOCore
 
 // How a connection ends: in order, or at once.
 extension HTTP2Connection {
@@ -40,7 +41,12 @@ extension HTTP2Connection {
 
   /// Ends the connection now, telling the peer why: the reason goes along as the GOAWAY's debug data.
   package func terminate(_ code: HTTP2ErrorCode, reason: String) {
-    guard let session, !isClosing, !isTerminating else { return }
+    guard let session, !isTerminating else { return }
+    // Everything has been said, and the peer does not even read that.
+    guard !isClosing else {
+      context?.close(promise: nil)
+      return
+    }
     isTerminating = true
     closeReason = closeReason ?? reason
     var reason = reason

@@ -24,13 +24,15 @@ extension HTTP2Connection {
       bytesIn: counted.bytesReceived, bytesOut: counted.bytesSent, dataOut: counted.dataBytesSent,
       streamsOpened: counted.streamsOpened, openStreams: streamCount, isIntroduced: isIntroduced,
       headerBlocks: limits.scanner.headerBlocks,
-      headerBlock: limits.scanner.isInHeaderBlock ? limits.scanner.headerBlocks : 0, stall: stall,
-      isDraining: isDraining)
+      headerBlock: limits.scanner.isInHeaderBlock ? limits.scanner.headerBlocks : 0, unsentBytes: unsentBytes,
+      queuedBytes: queuedBytes, isDraining: isDraining)
   }
 
-  private var stall: ConnectionTimers.Stall? {
-    guard context?.channel.isWritable == true else { return .socket }
-    return queuedBytes > 0 ? .window : nil
+  /// A channel is writable until a good deal waits in it, so that alone does not say that the socket takes anything.
+  private var unsentBytes: Int {
+    guard let channel = context?.channel else { return 0 }
+    let waiting = (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    return max(waiting, channel.isWritable ? 0 : 1)
   }
 
   private func perform(_ action: ConnectionTimers.Action?) {

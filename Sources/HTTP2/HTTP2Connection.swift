@@ -298,10 +298,11 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     return true
   }
 
-  /// Closes once everything written so far, such as our GOAWAY, is out.
+  /// Closes once everything written so far, such as our GOAWAY, is out; or when the peer has not read it for long.
   private func close(_ context: ChannelHandlerContext) {
     guard !isClosing else { return }
     isClosing = true
+    closeLater(context, in: TimeAmount(configuration.writeStallTimeout ?? HTTP2Configuration.closeTimeout))
     context.writeAndFlush(wrapOutboundOut(ByteBuffer())).assumeIsolated().whenComplete { _ in
       context.close(promise: nil)
     }
@@ -310,9 +311,11 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   /// After an error's GOAWAY: its reader shall have it before the connection goes. What it sends meanwhile is dropped.
   private func lingerAndClose(_ context: ChannelHandlerContext) {
     tearDown()
-    linger = context.eventLoop.assumeIsolated().scheduleTask(in: HTTP2Configuration.lingerTime) {
-      context.close(promise: nil)
-    }
+    closeLater(context, in: HTTP2Configuration.lingerTime)
+  }
+
+  private func closeLater(_ context: ChannelHandlerContext, in time: TimeAmount) {
+    linger = context.eventLoop.assumeIsolated().scheduleTask(in: time) { context.close(promise: nil) }
   }
 
   /// Runs once, outside of all callbacks: the channel delivers its end in a turn of its own.

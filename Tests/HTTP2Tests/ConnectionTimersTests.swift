@@ -54,23 +54,45 @@ import Testing
   func writeStall() {
     let deaf = watch(seconds: 25, { $0.writeStallTimeout = .seconds(20) }) { second, sight in
       sight.bytesIn += 1000
-      sight.stall = second >= 5 ? .socket : nil
+      sight.bytesOut += 10
+      if second >= 5 { sight.unsentBytes += 10 }
     }
     #expect(deaf.map(\.second) == [25])
+    // It has always something to take, and takes it.
     let slow = watch(seconds: 100, { $0.writeStallTimeout = .seconds(20) }) { second, sight in
-      sight.stall = .socket
-      if second.isMultiple(of: 19) { sight.bytesOut += 1 }
+      sight.bytesOut += 100
+      sight.unsentBytes = 1900
     }
     #expect(slow.isEmpty)
+    // A byte at a time is not enough.
+    let mocking = watch(seconds: 30, { $0.writeStallTimeout = .seconds(20) }) { second, sight in
+      sight.bytesOut = 10_000
+      sight.unsentBytes = 1000 - Int(second)
+    }
+    #expect(mocking.first?.second == 20)
   }
 
   @Test("notice a peer that grants no window, whatever else we send it")
   func windowStall() {
     let actions = watch(seconds: 60, { $0.windowStallTimeout = .seconds(60) }) { _, sight in
-      sight.stall = .window
+      sight.queuedBytes = 5
       sight.bytesOut += 17
     }
     #expect(actions.map(\.second) == [60])
+  }
+
+  @Test(
+    "notice a peer that grants window by the byte, but not one that takes all there is or a fair part of it",
+    arguments: [
+      (waiting: 100_000, taken: 1, ends: true), (waiting: 100_000, taken: 300, ends: false),
+      (waiting: 50, taken: 1, ends: false),
+    ])
+  func slowWindow(waiting: Int, taken: Int, ends: Bool) {
+    let actions = watch(seconds: 300, { $0.windowStallTimeout = .seconds(60) }) { _, sight in
+      sight.queuedBytes = waiting
+      sight.dataOut += taken
+    }
+    #expect(actions.first?.second == (ends ? 60 : nil))
   }
 
   @Test("ask a silent peer for a sign of life, and give it up")
@@ -196,6 +218,57 @@ import Testing
     for _ in 0..<5 { try peer.advance(.seconds(1)) }
     #expect(!peer.channel.isActive)
     #expect(peer.http2.closeReason == "the peer reads nothing")
+  }
+
+  @Test("is closed when the last of an answer is not read, though the channel takes more")
+  func deafToTheEnd() throws {
+    let peer = try RawPeer()
+    try peer.introduce()
+    try answerUnread(peer)
+    for _ in 0..<19 { try peer.advance(.seconds(1)) }
+    #expect(peer.channel.isActive)
+    for _ in 0..<5 { try peer.advance(.seconds(1)) }
+    #expect(!peer.channel.isActive)
+    #expect(peer.http2.closeReason == "the peer reads nothing")
+  }
+
+  @Test("does not wait for ever to close in order")
+  func deafToGoodbye() throws {
+    let peer = try RawPeer {
+      $0.idleTimeout = .seconds(60)
+      $0.writeStallTimeout = nil
+    }
+    try peer.introduce()
+    try answerUnread(peer)
+    for _ in 0..<80 { try peer.advance(.seconds(1)) }
+    #expect(peer.channel.isActive)
+    for _ in 0..<20 { try peer.advance(.seconds(1)) }
+    #expect(!peer.channel.isActive)
+  }
+
+  @Test("is closed by what ends it while it waits to close in order")
+  func terminatedWhileClosing() throws {
+    let peer = try RawPeer { $0.writeStallTimeout = nil }
+    try peer.introduce()
+    try answerUnread(peer)
+    peer.http2.drain()
+    peer.http2.finishDraining()
+    try peer.advance(.zero)
+    #expect(peer.channel.isActive)
+    peer.http2.terminate(.noError, reason: "the connection has reached its age")
+    peer.loop.run()
+    #expect(!peer.channel.isActive)
+  }
+
+  /// A call whose answer stays in the channel.
+  private func answerUnread(_ peer: RawPeer) throws {
+    peer.socket.isFull = true
+    try peer.send(.request(1, end: true))
+    let call = try #require(peer.delegate.streams.first)
+    call.stream.respond(Pair.response, endStream: true)
+    try peer.advance(.zero)
+    #expect(peer.http2.streamCount == 0)
+    #expect(peer.channel.isWritable)
   }
 
   @Test("ends the calls of a peer that grants no window")

@@ -10,6 +10,7 @@ final class RawPeer {
   let http2: HTTP2Connection
   let channel: EmbeddedChannel
   let loop = EmbeddedEventLoop()
+  let socket = Socket()
   /// What the connection has sent so far.
   private(set) var answers: [Frame] = []
   private var unparsed = ByteBuffer()
@@ -21,7 +22,7 @@ final class RawPeer {
     var configuration = HTTP2Configuration()
     configure(&configuration)
     http2 = HTTP2Connection(role: role, configuration: configuration, delegate: delegate)
-    channel = EmbeddedChannel(handler: http2, loop: loop)
+    channel = EmbeddedChannel(handlers: [socket, http2], loop: loop)
     channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 1), promise: nil)
   }
 
@@ -73,6 +74,16 @@ final class RawPeer {
 
   func resets(_ stream: Int32) -> [HTTP2ErrorCode] {
     answers.filter { $0.type == 3 && $0.stream == stream }.map { $0.code(at: 0) }
+  }
+}
+
+/// A socket whose buffers may be full, though the channel takes some more.
+final class Socket: ChannelOutboundHandler {
+  typealias OutboundIn = ByteBuffer
+  var isFull = false
+
+  func flush(context: ChannelHandlerContext) {
+    if !isFull { context.flush() }
   }
 }
 

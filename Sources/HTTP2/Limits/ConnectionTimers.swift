@@ -21,12 +21,12 @@ struct ConnectionTimers {
     var headerBlocks = 0
     /// Tells the header list that is being received from others; 0 for none.
     var headerBlock = 0
-    var stall: Stall?
+    /// Of `bytesOut`, what the socket has not taken: the peer does not read.
+    var unsentBytes = 0
+    /// What streams have queued: the peer grants no window for it, or does not read either.
+    var queuedBytes = 0
     var isDraining = false
   }
-
-  /// What bytes that are to be sent wait for: the peer to read its socket, or to grant a window.
-  enum Stall { case socket, window }
 
   enum Action: Equatable {
     case ping
@@ -43,7 +43,8 @@ struct ConnectionTimers {
   private let oldAt: NIODeadline?
 
   private var inbound: Lapse
-  private var outbound: Lapse
+  private var unsent = Backlog()
+  private var queued = Backlog(enough: HTTP2Configuration.windowStallBytes)
   private var headerBlock: Lapse
   private var idle: Lapse
   /// The PING that is out, and how long its answer may take.
@@ -63,7 +64,6 @@ struct ConnectionTimers {
     start = now
     oldAt = configuration.maxAge.map { now + TimeAmount($0 * (1 + 0.1 * jitter)) }
     inbound = Lapse(since: now)
-    outbound = Lapse(since: now)
     headerBlock = Lapse(since: now)
     idle = Lapse(since: now)
     let timeouts = [
@@ -81,7 +81,8 @@ struct ConnectionTimers {
   mutating func check(_ sight: Sight, now: NIODeadline) -> Action? {
     // All are shown every sight, whichever is due.
     inbound.see(sight.bytesIn, now)
-    outbound.see(sight.stuckAt, now)
+    unsent.see(waiting: sight.unsentBytes, gone: sight.bytesOut - sight.unsentBytes, now)
+    queued.see(waiting: sight.queuedBytes, gone: sight.dataOut, now)
     headerBlock.see(sight.headerBlock, now)
     idle.see(sight.openStreams == 0 ? sight.streamsOpened : -1, now)
     return slowness(sight, now) ?? keepalive(sight, now) ?? drain(sight, now)
@@ -94,14 +95,13 @@ struct ConnectionTimers {
     if sight.headerBlock > 0, has(configuration.headerBlockTimeout, passedSince: headerBlock.since, now) {
       return .terminate(.enhanceYourCalm, reason: "a header list was not finished in time")
     }
-    switch sight.stall {
-    case .socket where has(configuration.writeStallTimeout, passedSince: outbound.since, now):
+    if let since = unsent.since, has(configuration.writeStallTimeout, passedSince: since, now) {
       return .close(reason: "the peer reads nothing")
-    case .window where has(configuration.windowStallTimeout, passedSince: outbound.since, now):
-      return .terminate(.enhanceYourCalm, reason: "the peer grants no window")
-    default:
-      return nil
     }
+    if let since = queued.since, has(configuration.windowStallTimeout, passedSince: since, now) {
+      return .terminate(.enhanceYourCalm, reason: "the peer grants no window")
+    }
+    return nil
   }
 
   private mutating func keepalive(_ sight: Sight, _ now: NIODeadline) -> Action? {
@@ -159,17 +159,6 @@ struct ConnectionTimers {
   }
 }
 
-extension ConnectionTimers.Sight {
-  /// Stays the same while nothing of what waits is sent.
-  fileprivate var stuckAt: Int {
-    switch stall {
-    case .socket: bytesOut
-    case .window: dataOut
-    case nil: -1
-    }
-  }
-}
-
 /// Since when a number has been what it is, as far as it was seen.
 private struct Lapse {
   private(set) var since: NIODeadline
@@ -183,5 +172,25 @@ private struct Lapse {
     guard value != self.value else { return }
     self.value = value
     since = now
+  }
+}
+
+/// Bytes that wait, and since when too few of them have gone: all that waited then, or `enough` of them. That some
+/// have is not sufficient, or a peer that takes one byte in time could have us keep the others for ever.
+private struct Backlog {
+  /// `nil` while nothing waits.
+  private(set) var since: NIODeadline?
+  private var goal = 0
+  private let enough: Int
+
+  init(enough: Int = .max) {
+    self.enough = enough
+  }
+
+  mutating func see(waiting: Int, gone: Int, _ now: NIODeadline) {
+    guard waiting > 0 else { return since = nil }
+    guard since == nil || gone >= goal else { return }
+    since = now
+    goal = gone + min(waiting, enough)
   }
 }
