@@ -59,7 +59,8 @@ extension HTTP2Connection {
 
   /// Ours, or nghttp2's for a peer that broke the protocol.
   func goAwaySent(_ code: HTTP2ErrorCode, debug: String) {
-    guard isTerminating || code != .noError else { return }
+    // A drain's says NO_ERROR and no more. What ends the connection gives a reason, even for that.
+    guard code != .noError || !debug.isEmpty else { return }
     if !isTerminating {
       isTerminating = true
       closeReason = closeReason ?? "the peer broke the protocol: \(code) \(debug)"

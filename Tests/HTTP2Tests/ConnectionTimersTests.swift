@@ -302,6 +302,18 @@ import Testing
     #expect(peer.http2.closeReason?.contains("keepalive") == true)
   }
 
+  @Test("says why it ends even if a drain has yet to be announced")
+  func endedInTheMiddleOfADrain() throws {
+    let peer = try RawPeer()
+    try peer.introduce()
+    peer.http2.drain()
+    peer.http2.terminate(.enhanceYourCalm, reason: "enough")
+    peer.loop.run()
+    try peer.advance(.zero)
+    #expect(peer.goAway?.code == .enhanceYourCalm)
+    #expect(peer.goAway?.debug == "enough")
+  }
+
   @Test("drains when it is idle, even if the peer says nothing to that")
   func idle() throws {
     let peer = try RawPeer { $0.idleTimeout = .seconds(60) }
