@@ -91,19 +91,31 @@ import Testing
   @Test(
     "that makes us reset its streams is cut off",
     arguments: [
-      Flood(testDescription: "window overflow") { .windowUpdate(Int32(2 * $0 + 1), 0x7fff_ffff) },
-      Flood(testDescription: "empty window update") { .windowUpdate(Int32(2 * $0 + 1), 0) },
-      Flood(testDescription: "DATA after the end") { .data(Int32(2 * $0 + 1), 1) },
-      Flood(testDescription: "headers after the end") { .request(Int32(2 * $0 + 1), end: true) },
+      Flood(testDescription: "window overflow") { .windowUpdate(Int32(2 * $0 + 1), 0x7fff_ffff) }
     ])
   func madeYouReset(fault: Flood) throws {
     let peer = try RawPeer { $0.resets = RateLimit(burst: 20, perSecond: 1) }
     try peer.introduce()
     for call in 0..<200 where peer.channel.isActive {
-      try peer.send(.request(Int32(2 * call + 1), end: true), fault.frame(call))
+      try peer.send(2) { $0 == 0 ? .request(Int32(2 * call + 1), end: true) : fault.frame(call) }
     }
-    #expect(peer.goAway.map { $0.code != .noError } == true)
-    #expect(peer.http2.counters.resetsSent <= 21)
+    #expect(peer.goAway?.code == .enhanceYourCalm)
+    #expect(peer.goAway?.debug == "too many streams that had to be reset")
+    #expect(peer.http2.counters.resetsSent == 21)
+    #expect(peer.delegate.isClosed)
+  }
+
+  @Test(
+    "that breaks rules nghttp2 does not forgive is cut off at once",
+    arguments: [
+      (fault: Frame.windowUpdate(1, 0), code: HTTP2ErrorCode.protocolError),
+      (fault: .data(1, 1), code: .streamClosed), (fault: .request(1, end: true), code: .streamClosed),
+    ])
+  func unforgivable(fault: Frame, code: HTTP2ErrorCode) throws {
+    let peer = try RawPeer()
+    try peer.introduce()
+    try peer.send(.request(1, end: true), fault)
+    #expect(peer.goAway?.code == code)
     #expect(peer.delegate.isClosed)
   }
 
