@@ -194,9 +194,12 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     case NGHTTP2_ERR_CALLBACK_FAILURE.rawValue where isTerminating:
       break  // This is how a callback says that it has terminated the connection.
     default:
-      // A bad preface, no memory: the session is of no further use.
+      // A bad preface, no memory: the session is of no further use. What it has sent, such as our SETTINGS, still tells
+      // a peer that speaks something else what it has met; the end of our side, that no answer will come.
       closeReason = closeReason ?? String(cString: nghttp2_strerror(error))
-      context?.close(promise: nil)
+      guard let context else { return }
+      lingerAndClose(context)
+      context.close(mode: .output, promise: nil)
     }
   }
 
@@ -308,7 +311,7 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     }
   }
 
-  /// After an error's GOAWAY: its reader shall have it before the connection goes. What it sends meanwhile is dropped.
+  /// After an error: the peer shall have our last words before the connection goes. What it sends meanwhile is dropped.
   private func lingerAndClose(_ context: ChannelHandlerContext) {
     tearDown()
     closeLater(context, in: HTTP2Configuration.lingerTime)
