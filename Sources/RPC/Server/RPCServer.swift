@@ -147,6 +147,10 @@ package final class RPCServer: Service, Sendable {
     let core = core
     return ServerBootstrap(group: eventLoopGroup)
       .serverChannelOption(.backlog, value: 1024)
+      // Kept for as long as the connection is: half of NIO's own choice, and it grows with what arrives.
+      .childChannelOption(
+        .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 1024, maximum: 65536)
+      )
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture { try core.accepted(channel) }
       }
