@@ -234,7 +234,7 @@ let package = Package(
     .testTarget(
       name: "ServiceKitTests",
       dependencies: [
-        "MainstreetAPI", "RPC", "Schema", "ServiceKit",
+        "HTTP2", "MainstreetAPI", "RPC", "Schema", "ServiceKit",
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),

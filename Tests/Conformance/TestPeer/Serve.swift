@@ -32,18 +32,16 @@ struct Serve: AsyncParsableCommand {
     let logger = Logger(label: "TestPeer") { StreamLogHandler.standardError(label: $0) }
     let readiness = Readiness(
       promised: ["grpc"], readyFile: readyFile.map { ReadyFile(path: $0, logger: logger) })
-    let service = InteropService().serviceDefinition
-    let health = HealthService(services: [service.name], readiness: readiness).serviceDefinition
+    // The services and the configuration are those of a service that is told nothing, with what the flags change.
     // Descriptor sets one after the other are one.
-    let reflection = try ReflectionService(
-      descriptorSet: descriptorSet + testingDescriptorSet, services: [service.name, health.name])
+    let services = try [InteropService().serviceDefinition].withStandardServices(
+      readiness: readiness, reflecting: descriptorSet + testingDescriptorSet)
     var configuration = RPCServer.Configuration(address: try RPCAddress(listen))
     configuration.shutdownGrace = .seconds(drainGrace)
     timers.apply(to: &configuration.http2)
     configuration.tls = try security.tls
     let server = RPCServer(
-      services: [service, health.endingAtShutdown()] + reflection.serviceDefinitions,
-      configuration: configuration,
+      services: services, configuration: configuration,
       eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: threads), admit: { _, _ in },
       logger: logger)
     try await ServiceGroup(
