@@ -69,6 +69,59 @@ import Testing
   }
 }
 
+@Suite("Messages waiting") struct WaitingMessagesTests {
+  private func taken(_ sizes: [Int], atOnce: Int, takingEach: Int) throws -> [ByteBuffer] {
+    var bytes = ByteBuffer()
+    for (index, size) in sizes.enumerated() {
+      bytes.writeInteger(UInt8(0))
+      bytes.writeInteger(UInt32(size))
+      bytes.writeRepeatingByte(UInt8(truncatingIfNeeded: index), count: size)
+    }
+    var messages = InboundMessages(maxMessageBytes: 1 << 20)
+    var taken: [ByteBuffer] = []
+    while let part = bytes.readSlice(length: min(atOnce, bytes.readableBytes)), part.readableBytes > 0 {
+      try part.withUnsafeReadableBytes { try messages.receive($0) }
+      for _ in 0..<takingEach { if let message = try messages.take() { taken.append(message) } }
+    }
+    while let message = try messages.take() { taken.append(message) }
+    #expect(messages.bufferedBytes == 0 && messages.isAtBoundary)
+    return taken
+  }
+
+  @Test(
+    "are taken as they came, however many wait and however fast they are taken",
+    arguments: [1, 7, 100, 16_384, 1 << 20], [0, 1, 3])
+  func order(atOnce: Int, takingEach: Int) throws {
+    let sizes = [3, 0, 70_000, 1, 5000, 0, 0, 9000, 20_000] + Array(repeating: 2, count: 500)
+    let taken = try taken(sizes, atOnce: atOnce, takingEach: takingEach)
+    #expect(taken.map(\.readableBytes) == sizes)
+    #expect(taken.enumerated().allSatisfy { index, message in
+      message.readableBytesView.allSatisfy { $0 == UInt8(truncatingIfNeeded: index) }
+    })
+    // A message that is kept keeps no others.
+    #expect(taken.allSatisfy { $0.storageCapacity <= max(256, 4 * $0.readableBytes) })
+  }
+
+  @Test("break the call as soon as they are here, behind others too")
+  func broken() {
+    var messages = InboundMessages(maxMessageBytes: 10)
+    let bytes: [UInt8] = [0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11]
+    let error = #expect(throws: RPCError.self) { try bytes.withUnsafeBytes { try messages.receive($0) } }
+    #expect(error?.code == .resourceExhausted)
+  }
+
+  @Test("are let go when the call ends, and their bytes returned")
+  func removed() throws {
+    var messages = InboundMessages(maxMessageBytes: 10)
+    let bytes: [UInt8] = [0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 1, 8, 0, 0]
+    try bytes.withUnsafeBytes { try messages.receive($0) }
+    messages.removeAll()
+    #expect(messages.bufferedBytes == 0 && messages.count == 0)
+    #expect(messages.takeReturnable() == bytes.count)
+    #expect(try messages.take() == nil)
+  }
+}
+
 @Suite("Tasks waiting on a call") struct WaitersTests {
   @Test("are woken by their own cancellation only, early or late")
   func cancellation() async throws {

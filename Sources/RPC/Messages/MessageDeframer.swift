@@ -23,13 +23,7 @@ struct MessageDeframer {
 
   /// Takes bytes from the front of `bytes` until a message is complete or none are left.
   mutating func next(_ bytes: inout UnsafeRawBufferPointer) throws(RPCError) -> WireMessage? {
-    while prefixCount < Self.prefixBytes {
-      guard let byte = bytes.first else { return nil }
-      bytes = UnsafeRawBufferPointer(rebasing: bytes.dropFirst())
-      prefix = prefix << 8 | UInt64(byte)
-      prefixCount += 1
-      if prefixCount == Self.prefixBytes { try begin() }
-    }
+    guard try readPrefix(&bytes) else { return nil }
     let available = min(missing, bytes.count)
     if available > 0 {
       // Memory follows what has arrived, not what the prefix promises.
@@ -39,10 +33,41 @@ struct MessageDeframer {
     }
     guard missing == 0 else { return nil }
     let isCompressed = flag == 1
-    prefix = 0
-    prefixCount = 0
+    reset()
     defer { body = ByteBuffer() }
     return WireMessage(bytes: body, isCompressed: isCompressed)
+  }
+
+  /// How many messages the bytes complete, for somebody who keeps them as they came. Not while `next` has part of one.
+  mutating func count(_ bytes: UnsafeRawBufferPointer) throws(RPCError) -> Int {
+    var bytes = bytes
+    var count = 0
+    while try readPrefix(&bytes) {
+      let available = min(missing, bytes.count)
+      bytes = UnsafeRawBufferPointer(rebasing: bytes[available...])
+      missing -= available
+      guard missing == 0 else { break }
+      reset()
+      count += 1
+    }
+    return count
+  }
+
+  /// False when the bytes end before the prefix does.
+  private mutating func readPrefix(_ bytes: inout UnsafeRawBufferPointer) throws(RPCError) -> Bool {
+    while prefixCount < Self.prefixBytes {
+      guard let byte = bytes.first else { return false }
+      bytes = UnsafeRawBufferPointer(rebasing: bytes.dropFirst())
+      prefix = prefix << 8 | UInt64(byte)
+      prefixCount += 1
+      if prefixCount == Self.prefixBytes { try begin() }
+    }
+    return true
+  }
+
+  private mutating func reset() {
+    prefix = 0
+    prefixCount = 0
   }
 
   private var flag: UInt8 { UInt8(truncatingIfNeeded: prefix >> 32) }
