@@ -61,17 +61,21 @@ package final class HTTP2Stream {
     connection?.setNeedsPump()
   }
 
-  /// Queues body bytes, after the headers have been submitted.
-  package func write(_ prefix: OutboundQueue.Prefix, _ body: ByteBuffer) {
-    guard activeSession != nil, !outboundFinished, let connection else { return }
+  /// Queues body bytes, after the headers have been submitted. False when the peer leaves so much unread that the
+  /// stream has been reset instead.
+  @discardableResult
+  package func write(_ prefix: OutboundQueue.Prefix, _ body: ByteBuffer) -> Bool {
+    guard activeSession != nil, !outboundFinished, let connection else { return true }
     guard connection.queuedBytes <= connection.configuration.maxQueuedBytes else {
       // gRPC takes this code for RESOURCE_EXHAUSTED.
-      return reset(.enhanceYourCalm)
+      reset(.enhanceYourCalm)
+      return false
     }
     let before = outbound.count
     outbound.append(prefix, body)
     connection.queuedBytes += outbound.count - before
     resume()
+    return true
   }
 
   /// Ends our side of the stream once everything written is sent, with trailers if there are any.

@@ -67,6 +67,8 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   }
 
   func received(data: UnsafeRawBufferPointer) {
+    // Nobody will take it, and the window is the other calls' too.
+    guard !state.isFinished else { return stream.consume(data.count) }
     perform(state.received(data))
     if !countBuffered() {
       end(with: RPCError(.resourceExhausted, "the requests of this connection occupy too much memory"))
@@ -133,6 +135,8 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
         }
         handlerEnded()
       }
+      // It has answered already: most do.
+      if state.isFinished { task = nil }
     case .streaming(let handler):
       task = Task.immediate(executorPreference: connection.executor) { [self] in
         do {
@@ -142,6 +146,11 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
           onLoop { self.end(throwing: error) }
         }
         handlerEnded()
+      }
+      // The call may have ended under the handler, by its first message, before there was a task to cancel.
+      if state.isFinished {
+        task?.cancel()
+        task = nil
       }
     }
   }
@@ -173,6 +182,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   func queueMessage(_ message: WireMessage) throws -> Bool {
     if state.isFinished { throw RPCError(.cancelled, "the call has ended") }
     send(message)
+    if state.isFinished { throw RPCError(.resourceExhausted, "the client leaves too much unread") }
     return stream.queuedBytes < connection.server.configuration.maxOutboundBytes
   }
 
@@ -181,7 +191,8 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   private func send(_ message: WireMessage) {
     if state.sendHeaders() { sendHeaders(compressed: message.isCompressed) }
     counters?.sent(bytes: message.bytes.readableBytes)
-    stream.write(message.prefix, message.bytes)
+    // The peer leaves too much unread; the stream has been reset.
+    if !stream.write(message.prefix, message.bytes) { abandon(.resourceExhausted) }
   }
 
   private func sendHeaders(compressed: Bool) {
@@ -243,6 +254,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     counters?.ended(code, after: Int((now - began).nanoseconds))
     connection.lastEnded = now
     countBuffered()
+    stream.consume(state.takeReturnable())
     task?.cancel()
     task = nil
     // Nobody waits at the end of a unary call, and an error is two allocations.

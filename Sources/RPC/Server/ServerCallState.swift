@@ -104,9 +104,12 @@ struct ServerCallState {
     return !hasSentHeaders
   }
 
-  /// True the first time: a call ends once, by its handler, its deadline, its client or its connection.
+  /// True the first time: a call ends once, by its handler, its deadline, its client or its connection. What has not
+  /// been taken goes with it, however long the handler stays.
   mutating func finish() -> Bool {
-    defer { phase = .finished }
-    return phase != .finished
+    guard phase != .finished else { return false }
+    phase = .finished
+    if messages.bufferedBytes > 0 { messages.removeAll() }
+    return true
   }
 }
