@@ -95,9 +95,10 @@ import Testing
     let sizes = [3, 0, 70_000, 1, 5000, 0, 0, 9000, 20_000] + Array(repeating: 2, count: 500)
     let taken = try taken(sizes, atOnce: atOnce, takingEach: takingEach)
     #expect(taken.map(\.readableBytes) == sizes)
-    #expect(taken.enumerated().allSatisfy { index, message in
-      message.readableBytesView.allSatisfy { $0 == UInt8(truncatingIfNeeded: index) }
-    })
+    #expect(
+      taken.enumerated().allSatisfy { index, message in
+        message.readableBytesView.allSatisfy { $0 == UInt8(truncatingIfNeeded: index) }
+      })
     // A message that is kept keeps no others.
     #expect(taken.allSatisfy { $0.storageCapacity <= max(256, 4 * $0.readableBytes) })
   }

@@ -66,7 +66,8 @@ struct InboundMessages {
       message = others.slice()
       others = ByteBuffer()
     } else {
-      message = others.readSlice(length: length).map { ByteBuffer(bytes: $0.readableBytesView) } ?? ByteBuffer()
+      message =
+        others.readSlice(length: length).map { ByteBuffer(bytes: $0.readableBytesView) } ?? ByteBuffer()
       releaseTaken()
     }
     return WireMessage(bytes: message, isCompressed: flag == 1)

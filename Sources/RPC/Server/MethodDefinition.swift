@@ -15,8 +15,11 @@ package struct MethodDefinition: Sendable {
   package let access: Access
   package var handler: Handler
   /// For calls that last until somebody ends them, like watches: when the server begins to shut down it ends them
-  /// itself, as UNAVAILABLE, instead of waiting for them.
+  /// itself, as UNAVAILABLE, instead of waiting for them. Until then they have places of their own: see
+  /// `RPCServer.Configuration.maxLastingCalls`.
   package var endsAtShutdown = false
+  /// The call has one request message, and its handler runs when that is here.
+  package let takesOneMessage: Bool
 
   package enum Handler: Sendable {
     /// One message in, one message out: the fast path.
@@ -26,10 +29,11 @@ package struct MethodDefinition: Sendable {
       @Sendable (RequestStream<ByteBuffer>, ResponseWriter<ByteBuffer>, CallContext) async throws -> Void)
   }
 
-  package init(name: String, access: Access, handler: Handler) {
+  package init(name: String, access: Access, handler: Handler, takesOneMessage: Bool = false) {
     self.name = name
     self.access = access
     self.handler = handler
+    self.takesOneMessage = if case .unary = handler { true } else { takesOneMessage }
   }
 }
 
@@ -57,7 +61,8 @@ extension MethodDefinition {
         guard let request = try await iterator.next() else { throw RPCError.missingMessage }
         guard try await iterator.next() == nil else { throw RPCError.extraMessage }
         try await handler(request, responses.encoding(), context)
-      })
+      },
+      takesOneMessage: true)
   }
 
   package static func clientStreaming<Request: Message, Response: Message>(

@@ -25,7 +25,14 @@ package final class RPCServer: Service, Sendable {
     package var maxRunningHandlers = 512
     /// Handlers the server may have running at once. A call over it is UNAVAILABLE: another instance may have
     /// room. Event loops may keep up to a quarter of them to themselves, so it can be met a little earlier.
+    /// A connection that runs more than a few may run at most a quarter as many as are left, so that a few
+    /// connections cannot take all.
     package var maxRunningHandlersPerServer = 16 << 10
+    /// Calls a connection may have that go on until somebody ends them, such as `Health.Watch`. They are open to
+    /// everyone and cost their peer nothing, so they have places of their own. One over it is RESOURCE_EXHAUSTED.
+    package var maxLastingCalls = 8
+    /// The same for the server. One over it is UNAVAILABLE.
+    package var maxLastingCallsPerServer = 8 << 10
     /// Bytes of one request message, after it has been inflated. A longer one is RESOURCE_EXHAUSTED.
     package var maxMessageBytes = 4 << 20
     /// Bytes of one response message, before it is deflated. A longer one is RESOURCE_EXHAUSTED in its place.
@@ -36,10 +43,17 @@ package final class RPCServer: Service, Sendable {
     package var maxDeadline: Duration?
     /// What is different for some methods, by full name: `mainstreet.store.v1.StoreService/ImportPolls`.
     package var methods: [String: MethodLimits] = [:]
-    /// Request bytes a connection may make us hold for handlers that have not taken them, beyond 16 KiB for each
-    /// call. Flow control alone cannot bound them: a message longer than the window completes only if its bytes are
-    /// returned before. A call whose bytes come to more ends as RESOURCE_EXHAUSTED.
+    /// Request bytes a connection may make us hold: those no handler has taken, and the message each handler took
+    /// last, as long as it was when inflated. Flow control alone cannot bound them: a message longer than the window
+    /// completes only if its bytes are returned before. A call whose bytes come to more ends as RESOURCE_EXHAUSTED.
     package var maxBufferedBytes = 64 << 20
+    /// The same for the server. A call whose bytes come to more ends as UNAVAILABLE, and so does one of a connection
+    /// that holds more than is left, so that a few connections cannot take all.
+    package var maxBufferedBytesPerServer = 512 << 20
+    /// How long the request of a call that takes one message may be under way, from its headers to its end; nil: as
+    /// long as it likes. Until then it holds memory for a handler that may never begin. A call over it is
+    /// DEADLINE_EXCEEDED.
+    package var requestTimeout: Duration? = .seconds(60)
     /// Response bytes a call may have queued before its writer suspends.
     package var maxOutboundBytes = 64 << 10
     package var maxConnections = 4096

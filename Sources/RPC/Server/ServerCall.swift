@@ -11,6 +11,8 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   private var state: ServerCallState
   private var context: CallContext?
   private var task: Task<Void, Never>?
+  /// Its handler has a place among the calls that last.
+  private var isLasting = false
   private var began = NIODeadline.distantPast
   /// What the loop has counted of the method.
   private var counters: MethodCounters?
@@ -21,7 +23,11 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
 
   var eventLoop: any EventLoop { connection.eventLoop }
   /// When the call is to be ended, unless it has ended by then.
-  var pendingDeadline: NIODeadline? { state.isFinished ? nil : context?.deadline }
+  var pendingDeadline: NIODeadline? {
+    if state.isFinished { return nil }
+    guard state.isArriving, let timeout = connection.requestTimeout else { return context?.deadline }
+    return min(context?.deadline ?? .distantFuture, began + timeout)
+  }
   var endsAtShutdown: Bool { state.head.method?.definition.endsAtShutdown ?? false }
 
   init(_ connection: ServerConnection, _ stream: HTTP2Stream) {
@@ -52,6 +58,10 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
       acceptsGzip: state.head.acceptsGzip == true,
       responseEncoding: method.limits.responseCompression.encoding(of: state.head))
     if let deadline { connection.deadlines.include(deadline) }
+    // One timer for all calls of the connection, set already but for the first in a while.
+    if state.isArriving, let timeout = connection.requestTimeout {
+      connection.deadlines.include(began + timeout)
+    }
     guard !connection.isDraining || !endsAtShutdown else { return shutDown() }
     admit(method)
   }
@@ -70,19 +80,20 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     // Nobody will take it, and the window is the other calls' too.
     guard !state.isFinished else { return stream.consume(data.count) }
     perform(state.received(data))
-    if !countBuffered() {
-      end(with: RPCError(.resourceExhausted, "the requests of this connection occupy too much memory"))
+    do {
+      try countBuffered()
+    } catch {
+      end(with: error)
     }
     stream.consume(state.takeReturnable())
   }
 
-  /// False when the connection holds too much.
-  @discardableResult
-  private func countBuffered() -> Bool {
+  /// Throws when the connection, or the server, would hold too much.
+  private func countBuffered() throws(RPCError) {
     let change = state.bufferedBytes - countedBytes
-    guard change != 0 else { return true }
+    guard change != 0 else { return }
+    try connection.buffered(change)
     countedBytes += change
-    return connection.buffered(change)
   }
 
   func inboundEnded() {
@@ -118,14 +129,15 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   func start() {
     guard !state.isFinished, let context, let method = state.head.method?.definition else { return }
     do {
-      try connection.beginHandler()
+      isLasting = method.endsAtShutdown
+      try connection.beginHandler(lasting: isLasting)
     } catch {
       return end(with: error)
     }
     // One task and one closure for each call: this is the path every request takes.
     switch method.handler {
     case .unary(let handler):
-      guard case .message(let message)? = try? takeMessage() else { return connection.endHandler() }
+      guard case .message(let message)? = try? takeMessage() else { return releaseHandler() }
       task = Task.immediate(executorPreference: connection.executor) { [self] in
         do {
           let response = try context.prepare(try await handler(message, context))
@@ -156,8 +168,14 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   }
 
   private func handlerEnded() {
-    let connection = connection
-    eventLoop.inEventLoop ? connection.endHandler() : eventLoop.execute { connection.endHandler() }
+    eventLoop.inEventLoop ? releaseHandler() : eventLoop.execute { self.releaseHandler() }
+  }
+
+  private func releaseHandler() {
+    connection.endHandler(lasting: isLasting)
+    state.handlerEnded()
+    // Less than before is never too much.
+    try? countBuffered()
   }
 
   func takeMessage() throws -> NextMessage {
@@ -166,7 +184,8 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
       let next = try state.next()
       if case .message(let message) = next { counters?.received(bytes: message.readableBytes) }
       context?.isRequestCompressed = state.tookCompressed
-      countBuffered()
+      // Inflated it may be a thousand times what came.
+      try countBuffered()
       stream.consume(state.takeReturnable())
       return next
     } catch {
@@ -232,7 +251,10 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   /// which a bare RST(CANCEL) would not. A client that has stopped reading gets the RST.
   func expire() {
     guard stream.queuedBytes > 0 else {
-      return end(with: RPCError(.deadlineExceeded, "the deadline has passed"))
+      return end(
+        with: RPCError(
+          .deadlineExceeded,
+          state.isArriving ? "the request has not arrived in time" : "the deadline has passed"))
     }
     stream.reset(.cancel)
     abandon(.deadlineExceeded)
@@ -253,7 +275,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     let now = NIODeadline.now()
     counters?.ended(code, after: Int((now - began).nanoseconds))
     connection.lastEnded = now
-    countBuffered()
+    try? countBuffered()
     stream.consume(state.takeReturnable())
     task?.cancel()
     task = nil

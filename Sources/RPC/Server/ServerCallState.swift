@@ -3,7 +3,7 @@ import NIOCore
 /// What a call on the server has received and sent so far, and what follows from the next event.
 ///
 /// ```
-/// head ──▶ message (unary: until END_STREAM) ──▶ running ──▶ finished
+/// head ──▶ message (if it takes one: until END_STREAM) ──▶ running ──▶ finished
 ///   └────────────── streaming ─────────────────────▲            ▲
 ///   └────────────── refused, failed, closed ────────────────────┘
 /// ```
@@ -24,6 +24,7 @@ struct ServerCallState {
   private var phase = Phase.head
   private(set) var head: RequestHead
   private var messages: InboundMessages
+  private var takenBytes = 0
   private var isInboundEnded = false
   private(set) var hasSentHeaders = false
 
@@ -34,6 +35,8 @@ struct ServerCallState {
   }
 
   var isFinished: Bool { phase == .finished }
+  /// The one message the handler needs is not here, or not all of it.
+  var isArriving: Bool { phase == .message }
 
   mutating func received(
     name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, methods: @autoclosure () -> MethodTable
@@ -50,7 +53,8 @@ struct ServerCallState {
       messages = InboundMessages(maxMessageBytes: limits.maxRequestBytes)
     }
     messages.encoding = head.encoding
-    if case .unary = head.method?.definition.handler {
+    // A handler that could only wait for its one message does not run until it is here.
+    if head.method?.definition.takesOneMessage == true {
       phase = .message
       return .none
     }
@@ -83,17 +87,22 @@ struct ServerCallState {
 
   /// The next message for the handler.
   mutating func next() throws(RPCError) -> NextMessage {
-    if let message = try messages.take() { return .message(message) }
+    if let message = try messages.take() {
+      takenBytes = message.readableBytes
+      return .message(message)
+    }
     return isInboundEnded || phase == .finished ? .end : .wait
   }
 
   /// Whether the message taken last came compressed.
   var tookCompressed: Bool { messages.tookCompressed }
 
-  /// Request bytes held until the handler takes them, beyond those every call may hold: as many streams as there
-  /// may be hold little of these, and most calls never hold more and need not be counted.
-  var bufferedBytes: Int { isFinished ? 0 : max(0, messages.bufferedBytes - Self.uncountedBytes) }
-  private static let uncountedBytes = 16 << 10
+  /// Request bytes held: those that wait for the handler, and the message it took last. That one may be much longer
+  /// than what came, and the handler has it even if the call has ended.
+  var bufferedBytes: Int { messages.bufferedBytes + takenBytes }
+
+  /// The handler has returned.
+  mutating func handlerEnded() { takenBytes = 0 }
 
   /// Bytes to give back to the stream's window.
   mutating func takeReturnable() -> Int { messages.takeReturnable() }

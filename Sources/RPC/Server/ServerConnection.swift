@@ -10,6 +10,7 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   let executor: EventLoopTaskExecutor
   let channel: any Channel
   let loop: ServerLoop
+  let requestTimeout: TimeAmount?
   /// Who the peer is by its certificate, if it has shown one.
   private(set) var identity: PeerIdentity?
 
@@ -21,13 +22,14 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   var ready: [ServerCall] = []
   private var starting: [ServerCall] = []
   private var runningHandlers = 0
+  private var lastingCalls = 0
   private(set) var isDraining = false
   private let accepted = NIODeadline.now()
   /// When its last call ended.
   var lastEnded: NIODeadline
   /// What `addNews` has told.
   private var told = ConnectionCounters()
-  /// Request bytes all calls hold, apart from those their handlers have taken.
+  /// Request bytes all calls hold.
   private var bufferedBytes = 0
   private(set) lazy var deadlines = DeadlineTimer(on: eventLoop) { [unowned self] in self.expire($0) }
 
@@ -35,6 +37,7 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
     self.server = server
     self.channel = channel
     self.loop = loop
+    requestTimeout = server.configuration.requestTimeout.map { TimeAmount($0) }
     eventLoop = channel.eventLoop
     peer = channel.remoteAddress
     executor = .current(on: channel.eventLoop)
@@ -113,21 +116,50 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   }
 
   /// Throws when as many handlers run as may.
-  func beginHandler() throws(RPCError) {
+  func beginHandler(lasting: Bool) throws(RPCError) {
+    guard !lasting else { return try beginLastingCall() }
     guard runningHandlers < server.configuration.maxRunningHandlers else { throw .connectionIsBusy }
-    guard loop.allowance.take() else { throw .serverIsBusy }
+    // So that what is left never comes to nothing by the calls of one peer.
+    guard runningHandlers < Self.fewHandlers || runningHandlers < loop.handlers.left / 4 else {
+      throw .serverIsBusy
+    }
+    guard loop.handlers.take() else { throw .serverIsBusy }
     runningHandlers += 1
   }
 
-  func endHandler() {
-    runningHandlers -= 1
-    loop.allowance.give()
+  private func beginLastingCall() throws(RPCError) {
+    guard lastingCalls < server.configuration.maxLastingCalls else { throw .tooManyLastingCalls }
+    guard loop.lastingCalls.take() else { throw .serverIsBusy }
+    lastingCalls += 1
   }
 
-  /// Counts what a call holds more, or less, than before; false when that is too much for one connection.
-  func buffered(_ change: Int) -> Bool {
-    bufferedBytes += change
-    return bufferedBytes <= server.configuration.maxBufferedBytes
+  func endHandler(lasting: Bool) {
+    if lasting {
+      lastingCalls -= 1
+      loop.lastingCalls.give()
+    } else {
+      runningHandlers -= 1
+      loop.handlers.give()
+    }
+  }
+
+  /// What every connection may run and hold, whatever the others do, as long as there is any.
+  private static let fewHandlers = 8
+  private static let fewBytes = 64 << 10
+
+  /// Counts what a call holds more, or less, than before; throws, and counts nothing, when that is too much.
+  func buffered(_ change: Int) throws(RPCError) {
+    guard change > 0 else {
+      bufferedBytes += change
+      return loop.bytes.give(-change)
+    }
+    let bytes = bufferedBytes + change
+    if bytes > Self.fewBytes {
+      guard bytes <= server.configuration.maxBufferedBytes else { throw .connectionHoldsTooMuch }
+      guard bytes <= loop.bytes.left else { throw .serverHoldsTooMuch }
+    }
+    guard loop.bytes.take(change) else { throw .serverHoldsTooMuch }
+    bufferedBytes = bytes
   }
 
   /// Ends the calls that are due and returns the next deadline.
@@ -168,6 +200,12 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
 extension RPCError {
   static let connectionIsBusy = RPCError(
     .resourceExhausted, "too many calls are running on this connection")
+  static let tooManyLastingCalls = RPCError(
+    .resourceExhausted, "too many calls without an end are open on this connection")
+  static let connectionHoldsTooMuch = RPCError(
+    .resourceExhausted, "the requests of this connection occupy too much memory")
+  static let serverHoldsTooMuch = RPCError(
+    .unavailable, "the requests of all connections occupy as much memory as they may")
   static let serverIsBusy = RPCError(.unavailable, "the server runs as many calls as it may")
   static let shuttingDown = RPCError(.unavailable, "the server is shutting down")
 }

@@ -26,8 +26,8 @@ final class ServerCore: Sendable {
     admit: @escaping RPCServer.Admission, logger: Logger
   ) {
     let eventLoops = Array(eventLoopGroup.makeIterator())
-    let handlers = HandlerPool(limit: configuration.maxRunningHandlersPerServer, loops: eventLoops.count)
-    let loops = eventLoops.map { ServerLoop($0, methods: methods.methods.count, handlers: handlers) }
+    let budgets = ServerBudgets(configuration, loops: eventLoops.count)
+    let loops = eventLoops.map { ServerLoop($0, methods: methods.methods.count, budgets) }
     self.loops = Dictionary(uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
     self.methods = methods
     self.configuration = configuration

@@ -6,7 +6,10 @@ import Synchronization
 /// what it counts may be read anywhere.
 final class ServerLoop: @unchecked Sendable {
   let eventLoop: any EventLoop
-  var allowance: HandlerAllowance
+  /// Handlers, lasting calls and bytes it may give to calls.
+  var handlers: LoopBudget
+  var lastingCalls: LoopBudget
+  var bytes: LoopBudget
   private(set) var connections: [ObjectIdentifier: ServerConnection] = [:]
   /// By `ServedMethod.index`; the last is for methods that are not there.
   let methods: [MethodCounters]
@@ -18,9 +21,11 @@ final class ServerLoop: @unchecked Sendable {
     var counters = ConnectionCounters()
   }
 
-  init(_ eventLoop: any EventLoop, methods: Int, handlers: HandlerPool) {
+  init(_ eventLoop: any EventLoop, methods: Int, _ budgets: ServerBudgets) {
     self.eventLoop = eventLoop
-    allowance = HandlerAllowance(handlers)
+    handlers = LoopBudget(budgets.handlers)
+    lastingCalls = LoopBudget(budgets.lastingCalls)
+    bytes = LoopBudget(budgets.bytes)
     self.methods = (0...methods).map { _ in MethodCounters() }
   }
 
@@ -44,5 +49,18 @@ final class ServerLoop: @unchecked Sendable {
     totals.withLock { totals in
       for connection in connections.values { connection.addNews(to: &totals.counters) }
     }
+  }
+}
+
+/// What all loops of a server share.
+struct ServerBudgets {
+  let handlers: ServerBudget
+  let lastingCalls: ServerBudget
+  let bytes: ServerBudget
+
+  init(_ configuration: RPCServer.Configuration, loops: Int) {
+    handlers = ServerBudget(limit: configuration.maxRunningHandlersPerServer, loops: loops, maxBatch: 64)
+    lastingCalls = ServerBudget(limit: configuration.maxLastingCallsPerServer, loops: loops, maxBatch: 16)
+    bytes = ServerBudget(limit: configuration.maxBufferedBytesPerServer, loops: loops, maxBatch: 1 << 20)
   }
 }

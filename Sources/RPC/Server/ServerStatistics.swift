@@ -30,7 +30,7 @@ package struct ConnectionSnapshot: Sendable {
   package let age: Duration
   package let openCalls: Int
   package let runningHandlers: Int
-  /// Request bytes held for handlers, beyond 16 KiB for each call.
+  /// Request bytes held for handlers and by them.
   package let bufferedBytes: Int
   package let isDraining: Bool
   /// Since when no call has been open; nil while one is.

@@ -21,6 +21,10 @@ struct RPCServerSetting {
       count(
         "grpc.max.connection.handlers", \.maxRunningHandlers,
         "Calls of one connection being worked on at once; more are RESOURCE_EXHAUSTED."),
+      count(
+        "grpc.max.connection.watches", \.maxLastingCalls,
+        "Calls of one connection that last until somebody ends them, such as health watches."),
+      count("grpc.max.watches", \.maxLastingCallsPerServer, "The same for all connections."),
       // How much.
       bytes(
         "grpc.max.message.bytes", \.maxMessageBytes,
@@ -32,12 +36,18 @@ struct RPCServerSetting {
         "grpc.max.connection.buffered.bytes", \.maxBufferedBytes,
         "Bytes of requests held for one connection; calls that would hold more are RESOURCE_EXHAUSTED."),
       bytes(
+        "grpc.max.buffered.bytes", \.maxBufferedBytesPerServer,
+        "Bytes of requests held for all connections; calls that would hold more are UNAVAILABLE."),
+      bytes(
         "grpc.max.connection.queued.bytes", \.http2.maxQueuedBytes,
         "Bytes of responses that one connection does not take; a call that would add to more is reset."),
       bytes(
         "grpc.max.call.queued.bytes", \.maxOutboundBytes,
         "Bytes of responses a call may have queued before its handler waits."),
       // How long.
+      limit(
+        "grpc.request.timeout", \.requestTimeout,
+        "Seconds in which the one message of a request must arrive, from the headers on"),
       limit("grpc.default.deadline", \.defaultDeadline, "Seconds for a call whose caller sets no deadline"),
       limit("grpc.max.deadline", \.maxDeadline, "Seconds for a call whatever its caller says"),
       limit(

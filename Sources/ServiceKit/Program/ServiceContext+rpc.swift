@@ -1,4 +1,5 @@
 import Logging
+import MainstreetAPI
 package import RPC
 package import ServiceLifecycle
 

@@ -2,11 +2,11 @@ import Testing
 
 @testable import RPC
 
-@Suite("The handlers a server may run") struct HandlerAllowanceTests {
-  @Test("are never more than the limit, whichever loops run them", arguments: [0, 1, 2, 7, 64, 1000])
+@Suite("What a server has to give") struct ServerBudgetTests {
+  @Test("is never more than the limit, whichever loops take it", arguments: [0, 1, 2, 7, 64, 1000])
   func limit(of limit: Int) {
-    let pool = HandlerPool(limit: limit, loops: 2)
-    var loops = [HandlerAllowance(pool), HandlerAllowance(pool)]
+    let pool = ServerBudget(limit: limit, loops: 2, maxBatch: 64)
+    var loops = [LoopBudget(pool), LoopBudget(pool)]
     var running = [0, 0]
     var most = 0
     var random = SystemRandomNumberGenerator()
@@ -25,11 +25,11 @@ import Testing
     #expect(most >= limit * 3 / 4)
   }
 
-  @Test("are all to be had again when those running have ended", arguments: [1, 2, 16, 100, 1000])
+  @Test("is all to be had again when it has been given back", arguments: [1, 2, 16, 100, 1000])
   func returned(of limit: Int) {
-    let pool = HandlerPool(limit: limit, loops: 4)
-    var first = HandlerAllowance(pool)
-    var second = HandlerAllowance(pool)
+    let pool = ServerBudget(limit: limit, loops: 4, maxBatch: 64)
+    var first = LoopBudget(pool)
+    var second = LoopBudget(pool)
     for _ in 0..<3 {
       var taken = 0
       while first.take() { taken += 1 }
@@ -40,5 +40,15 @@ import Testing
       #expect(taken >= limit * 3 / 4)
       for _ in 0..<taken { second.give() }
     }
+  }
+
+  @Test("is given in whole or not at all", arguments: [1000, 1_000_000])
+  func amounts(limit: Int) {
+    var loop = LoopBudget(ServerBudget(limit: limit, loops: 2, maxBatch: 64))
+    let taken = [limit + 1, limit - 10, 11, 10].map { loop.take($0) }
+    #expect(taken == [false, true, false, true])
+    #expect(loop.left == 0)
+    loop.give(limit)
+    #expect(loop.left == limit)
   }
 }

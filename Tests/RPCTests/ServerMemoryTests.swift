@@ -1,0 +1,153 @@
+import HTTP2
+import NIOCore
+import Testing
+
+@testable import RPC
+
+@Suite("What calls may hold of a server") struct ServerMemoryTests {
+  private let echo = "/test.Service/Echo"
+
+  @Test("A message that would be too much for all connections is UNAVAILABLE, and later ones are served")
+  func serverBytes() async throws {
+    try await withLoopback([.echo], configure: { $0.maxBufferedBytesPerServer = 300_000 }) { client in
+      for _ in 0..<20 {
+        let large = await status {
+          try await client.unary(path: echo, request: ByteBuffer(repeating: 1, count: 400_000))
+        }
+        #expect(large?.code == .unavailable)
+        _ = try await client.unary(path: echo, request: ByteBuffer(repeating: 1, count: 100_000))
+      }
+    }
+  }
+
+  @Test("What a message inflates to counts until its handler has ended")
+  func inflated() async throws {
+    try await withLoopback([.echo], configure: { $0.maxBufferedBytes = 1_000_000 }) { client in
+      func send(_ count: Int) async -> RPCError? {
+        await status {
+          try await client.unary(
+            path: echo, request: ByteBuffer(repeating: 0, count: count),
+            options: CallOptions(policy: CallPolicy(compression: .gzip)))
+        }
+      }
+      for _ in 0..<20 {
+        #expect(await send(900_000) == nil)
+        #expect(await send(1_100_000) == .connectionHoldsTooMuch)
+      }
+    }
+  }
+
+  @Test("A call that ends keeps nothing, whatever becomes of its handler")
+  func finished() throws {
+    let table = MethodTable(
+      [ServiceDefinition(name: "s", methods: [.echoAll])],
+      configuration: RPCServer.Configuration(address: .unix(path: "")))
+    var state = ServerCallState(maxHeaderListBytes: 1000)
+    for (name, value) in [
+      (":method", "POST"), (":path", "/s/EchoAll"), ("content-type", "application/grpc"),
+    ] {
+      Array(name.utf8).withUnsafeBytes { name in
+        Array(value.utf8).withUnsafeBytes { state.received(name: name, value: $0, methods: table) }
+      }
+    }
+    #expect(state.headersEnded() == .start)
+    let bytes: [UInt8] = [0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 1, 8, 0, 0]
+    _ = bytes.withUnsafeBytes { state.received($0) }
+    #expect(state.bufferedBytes == bytes.count)
+    _ = try state.next()
+    #expect(state.bufferedBytes == 9)
+    _ = state.finish()
+    // The handler still has what it took.
+    #expect(state.bufferedBytes == 1)
+    let returned = state.takeReturnable()
+    #expect(returned == bytes.count)
+    state.handlerEnded()
+    #expect(state.bufferedBytes == 0)
+  }
+
+  @Test(
+    "A call whose one message does not arrive ends, and has run no handler", arguments: ["Echo", "Once"])
+  func unfinished(method: String) async throws {
+    let once = MethodDefinition(
+      name: "Once", access: .public, handler: .streaming { _, _, _ in }, takesOneMessage: true)
+    try await withLoopback(
+      [.echo, once],
+      configure: {
+        $0.requestTimeout = .milliseconds(20)
+        $0.maxRunningHandlers = 0
+      }
+    ) { client in
+      let error = await status {
+        try await client.stream(
+          path: "/test.Service/\(method)", requests: { _ in try await untilCancelled() },
+          responses: { for try await _ in $0 {} })
+      }
+      #expect(error == RPCError(.deadlineExceeded, "the request has not arrived in time"))
+    }
+  }
+
+  @Test("Calls that last have few places, and those their own")
+  func lasting() async throws {
+    let opened = Signal()
+    var watch = MethodDefinition.streaming("Watch") { _, responses, _ in
+      try await responses.write(ByteBuffer())
+      try await untilCancelled()
+    }
+    watch.endsAtShutdown = true
+    try await withLoopback(
+      [.echo, watch],
+      configure: {
+        $0.maxLastingCalls = 1
+        $0.maxRunningHandlers = 1
+      }
+    ) { client in
+      @Sendable func open(_ responses: @escaping @Sendable () async throws -> Void) async throws {
+        _ = try await client.stream(
+          path: "/test.Service/Watch", requests: { _ in },
+          responses: { for try await _ in $0 { try await responses() } })
+      }
+      let first = Task { try await open { await opened.raise() } }
+      await opened.wait()
+      #expect(await status { try await open {} } == .tooManyLastingCalls)
+      _ = try await client.unary(path: echo, request: ByteBuffer())
+      first.cancel()
+      _ = await first.result
+    }
+  }
+
+  @Test("A handler whose call ends by its first message is cancelled")
+  func endedUnderHandler() async throws {
+    let cancelled = Signal()
+    let stubborn = MethodDefinition.streaming("Stubborn") { requests, _, _ in
+      do { for try await _ in requests {} } catch {}
+      try? await untilCancelled()
+      await cancelled.raise()
+    }
+    try await withLoopback([stubborn], configure: { $0.maxMessageBytes = 1000 }) { client in
+      let error = await status {
+        try await client.unary(
+          path: "/test.Service/Stubborn", request: ByteBuffer(repeating: 0, count: 2000),
+          options: CallOptions(policy: CallPolicy(compression: .gzip)))
+      }
+      #expect(error?.code == .resourceExhausted)
+      await cancelled.wait()
+    }
+  }
+
+  @Test("A call that is cut because its peer leaves too much unread counts as that")
+  func cut() async throws {
+    let server = try await RunningServer.start([.echo], configure: { $0.http2.maxQueuedBytes = -1 })
+    _ = await withClientError(server.address)
+    let statistics = try await server.server.statistics(on: loops.server.any()).get()
+    let ended = statistics.methods.first { $0.method == echo }?.ended ?? []
+    #expect(ended[StatusCode.resourceExhausted.rawValue] > 0)
+    #expect(ended[StatusCode.ok.rawValue] == 0)
+    await server.stop()
+  }
+
+  private func withClientError(_ address: RPCAddress) async -> RPCError? {
+    await status {
+      try await withClient(address) { try await $0.unary(path: echo, request: ByteBuffer(string: "x")) }
+    }
+  }
+}
