@@ -28,11 +28,28 @@ def build_ours():
 def build():
     build_ours()
     subprocess.run(["make", "--quiet", "-C", PEERS / "grpc-cpp"], check=True)
-    # Ten minutes the first time: its dependencies bring a TLS library of their own.
+    # Ten minutes the first time: its dependencies bring a TLS library of their own. The flag is the one our release
+    # builds have (Package.swift); the peer gets it for all its modules.
     subprocess.run(
-        ["swift", "build", "-c", "release", "--quiet", "--product", "GRPCSwiftPeer"],
+        ["swift", "build", "-c", "release", "--quiet", "--product", "GRPCSwiftPeer"]
+        + ["-Xswiftc", "-enforce-exclusivity=unchecked"],
         cwd=PEERS / "grpc-swift", check=True,
     )  # fmt: skip
+
+
+def versions():
+    """What is compared, and on what: a line for each."""
+
+    def output(*command):
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    manifest = (PEERS / "grpc-swift/Package.swift").read_text()
+    yield "ours", output("git", "-C", ROOT, "describe", "--always", "--dirty").strip()
+    yield GRPC_SWIFT, manifest.split('grpc-swift-2", exact: "')[1].split('"')[0]
+    yield GRPC_CPP, output("pkg-config", "--modversion", "grpc++").strip()
+    yield NGHTTPD, output("nghttpd", "--version").split()[1]
+    load = os.getloadavg()[0]
+    yield "machine", f"{os.cpu_count()} cores, load average {load:.1f} before the first round"
 
 
 EXECUTABLES = {

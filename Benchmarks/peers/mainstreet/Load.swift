@@ -1,10 +1,12 @@
 import ArgumentParser
+import CoreMetrics
 import Foundation
 import Logging
 import MainstreetAPI
 import NIOCore
 import NIOPosix
 import RPC
+import ServiceKit
 
 /// Callers that each wait for an answer before they ask again, on one event loop and one connection.
 struct Load: ParsableCommand {
@@ -18,6 +20,8 @@ struct Load: ParsableCommand {
   }
 
   private func load() async throws {
+    // Counted and timed as every client of ours is.
+    MetricsSystem.bootstrap(MetricsRegistry())
     let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let client = RPCClient(
       target: try RPCAddress(target), eventLoopGroup: loops, logger: Logger(label: "bench"))
