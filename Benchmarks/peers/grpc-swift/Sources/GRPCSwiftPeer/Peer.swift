@@ -9,13 +9,13 @@ import NIOPosix
 enum Peer {
   static func main() async throws {
     let arguments = CommandLine.arguments.dropFirst()
-    switch (arguments.first, arguments.dropFirst().map { $0 }) {
-    case ("serve", let rest) where rest.count == 1:
-      try await serve(messages: Int(rest[0])!)
-    case ("load", let rest) where rest.count == 4:
-      try await load(
-        port: Int(rest[0].split(separator: ":").last!)!, calls: Int(rest[1])!, callers: Int(rest[2])!,
-        bytes: Int(rest[3])!)
+    // Of a target such as 127.0.0.1:5001 its port.
+    let numbers = arguments.dropFirst().compactMap { Int($0.split(separator: ":").last ?? "") }
+    switch (arguments.first, numbers.count) {
+    case ("serve", 1):
+      try await serve(messages: numbers[0])
+    case ("load", 4):
+      try await load(port: numbers[0], calls: numbers[1], callers: numbers[2], bytes: numbers[3])
     default:
       print("usage: GRPCSwiftPeer serve MESSAGES | load TARGET CALLS CALLERS BYTES")
       exit(2)
