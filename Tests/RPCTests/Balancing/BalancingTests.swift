@@ -144,6 +144,30 @@ import Testing
     }
   }
 
+  @Test(
+    "makes one connection to an address that two of its names stand for, however often they are looked up")
+  func sameAddress() async throws {
+    try await withServers(1) { servers in
+      let address = servers[0].address
+      let lookups = Count()
+      var configuration = RPCClient.Configuration()
+      configuration.resolution.resolver = Resolver { _, _, loop in
+        lookups.add(1)
+        return loop.makeSucceededFuture([address, address])
+      }
+      configuration.resolution.interval = .milliseconds(1)
+      configuration.resolution.minimumInterval = .milliseconds(1)
+      let target = try RPCTarget("one:1,two:1")
+      try await withClient(target, configuration: configuration) { client in
+        // More than once for each name.
+        while lookups.value < 6 {
+          let server = try await who(client)
+          #expect(server == 0)
+        }
+      }
+    }
+  }
+
   @Test("fails when its name cannot be resolved, and works once it can")
   func unresolved() async throws {
     try await withServers(1) { servers in

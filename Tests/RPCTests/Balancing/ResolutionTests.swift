@@ -63,6 +63,13 @@ import Testing
       schedule.ended(at: first, isSuccess: false, random: 0) == .wait(until: first + .milliseconds(160)))
   }
 
+  @Test("counts an address once, and no more of them than a target may list")
+  func distinct() {
+    let all = (0..<1000).map { RPCAddress.tcp(host: "127.0.0.1", port: 1 + $0 / 2) }
+    let distinct = Resolution.distinct(all)
+    #expect(distinct == (0..<256).map { .tcp(host: "127.0.0.1", port: 1 + $0) })
+  }
+
   @Test("ends with the client")
   func stop() {
     var schedule = fresh

@@ -71,13 +71,20 @@ final class Resolution: @unchecked Sendable {
     }
     // Names that could be resolved count although others could not.
     EventLoopFuture.whenAllComplete(lookups, on: eventLoop).assumeIsolated().whenSuccess { results in
-      let addresses = results.flatMap { (try? $0.get()) ?? [] }
+      let addresses = Self.distinct(results.flatMap { (try? $0.get()) ?? [] })
       let result = addresses.isEmpty ? .failure(self.failure(results)) : Result.success(addresses)
       self.latest = result
       for channel in self.channels { Self.deliver(result, to: channel) }
       self.perform(
         self.schedule.ended(at: .now(), isSuccess: !addresses.isEmpty, random: .random(in: -1...1)))
     }
+  }
+
+  /// Several names may stand for one address. Each address costs a connection per event loop, so there is a limit to
+  /// what a name server can make of a name.
+  static func distinct(_ addresses: [RPCAddress]) -> [RPCAddress] {
+    var seen: Set<RPCAddress> = []
+    return Array(addresses.filter { seen.insert($0).inserted }.prefix(RPCTarget.maxHosts))
   }
 
   private func failure(_ results: [Result<[RPCAddress], any Error>]) -> RPCError {
