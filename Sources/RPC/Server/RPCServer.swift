@@ -124,6 +124,7 @@ package final class RPCServer: Service, Sendable {
   /// Begins to accept connections; returns how to stop that.
   private func listen() async throws -> @Sendable () async -> Void {
     try HTTP2Library.check()
+    core.fitConnections(to: FileDescriptors.limit)
     let address = core.configuration.address
     do {
       let listener: any Channel
@@ -165,6 +166,12 @@ package final class RPCServer: Service, Sendable {
       .childChannelOption(
         .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 1024, maximum: 65536)
       )
+      .serverChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          let pause = AcceptPause { core.pauseAccepting(after: $0) }
+          try channel.pipeline.syncOperations.addHandler(pause)
+        }
+      }
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture { try core.accepted(channel) }
       }

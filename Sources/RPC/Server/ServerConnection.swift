@@ -193,7 +193,6 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
 
   func connectionClosed() {
     deadlines.cancel()
-    server.removed(self)
   }
 }
 

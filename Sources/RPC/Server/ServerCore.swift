@@ -2,6 +2,12 @@ import Logging
 import NIOCore
 import Synchronization
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// What all connections of a server share.
 final class ServerCore: Sendable {
   let methods: MethodTable
@@ -12,6 +18,7 @@ final class ServerCore: Sendable {
 
   private struct State {
     var connections: [ObjectIdentifier: ServerConnection] = [:]
+    var maxConnections: Int
     var isDraining = false
     /// Said once, not at every connection that is turned away.
     var hasWarned = false
@@ -19,7 +26,7 @@ final class ServerCore: Sendable {
     var refused = 0
   }
 
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
   init(
     methods: MethodTable, configuration: RPCServer.Configuration, eventLoopGroup: any EventLoopGroup,
@@ -29,10 +36,31 @@ final class ServerCore: Sendable {
     let budgets = ServerBudgets(configuration, loops: eventLoops.count)
     let loops = eventLoops.map { ServerLoop($0, methods: methods.methods.count, budgets) }
     self.loops = Dictionary(uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
+    state = Mutex(State(maxConnections: configuration.maxConnections))
     self.methods = methods
     self.configuration = configuration
     self.admit = admit
     self.logger = logger
+  }
+
+  /// Makes sure that there are descriptors for as many connections as are taken.
+  func fitConnections(to descriptors: Int?) {
+    guard let descriptors else { return }
+    let wanted = configuration.maxConnections
+    let possible = FileDescriptors.connections(of: wanted, limit: descriptors)
+    guard possible < wanted else { return }
+    state.withLock { $0.maxConnections = possible }
+    logger.warning(
+      "fewer connections are taken than configured: the process may not open as many files",
+      metadata: ["configured": "\(wanted)", "taken": "\(possible)", "files": "\(descriptors)"])
+  }
+
+  /// How long to leave connections alone that could not be accepted. Until there are descriptors again the kernel
+  /// would offer them over and over.
+  func pauseAccepting(after error: IOError) -> TimeAmount? {
+    guard [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode) else { return nil }
+    logger.warning("cannot accept connections", metadata: ["error": "\(error)"])
+    return .seconds(1)
   }
 
   /// Takes a connection that was just accepted, or closes it. On its loop.
@@ -41,25 +69,26 @@ final class ServerCore: Sendable {
       preconditionFailure("a channel is not on a loop of its server's group")
     }
     let connection = ServerConnection(self, channel, loop)
-    let (isWelcome, isNews) = state.withLock { state in
-      guard !state.isDraining, state.connections.count < configuration.maxConnections else {
+    let (isWelcome, isNews, limit) = state.withLock { state in
+      guard !state.isDraining, state.connections.count < state.maxConnections else {
         defer { state.hasWarned = true }
         state.refused += 1
-        return (false, !state.isDraining && !state.hasWarned)
+        return (false, !state.isDraining && !state.hasWarned, state.maxConnections)
       }
       state.accepted += 1
       state.hasWarned = false
       state.connections[ObjectIdentifier(connection)] = connection
-      return (true, false)
+      return (true, false, state.maxConnections)
     }
     guard isWelcome else {
       if isNews {
-        logger.warning("connections are refused", metadata: ["limit": "\(configuration.maxConnections)"])
+        logger.warning("connections are refused", metadata: ["limit": "\(limit)"])
       }
       channel.close(promise: nil)
       return
     }
     loop.add(connection)
+    // Not sooner: a connection that lingers for its peer to read why it ended is one still.
     channel.closeFuture.whenComplete { _ in
       self.removed(connection)
       connection.release()
@@ -68,7 +97,7 @@ final class ServerCore: Sendable {
   }
 
   /// On its loop.
-  func removed(_ connection: ServerConnection) {
+  private func removed(_ connection: ServerConnection) {
     connection.loop.remove(connection)
     state.withLock { _ = $0.connections.removeValue(forKey: ObjectIdentifier(connection)) }
   }

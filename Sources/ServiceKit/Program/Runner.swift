@@ -3,6 +3,7 @@ import Logging
 import Metrics
 import NIOCore
 import NIOPosix
+import RPC
 import ServiceLifecycle
 import UnixSignals
 
@@ -32,6 +33,7 @@ struct Runner<Program: ServiceProgram>: Sendable {
     await orderly { settings, logger in
       let metrics = MetricsRegistry()
       MetricsSystem.bootstrap(metrics)
+      FileDescriptors.raiseLimit()
       logger.notice("starting", metadata: Self.metadata(of: settings))
       let readyFile = settings.optional("ready.file").map { ReadyFile(path: $0, logger: logger) }
       readyFile?.remove()

@@ -29,6 +29,7 @@ struct Serve: AsyncParsableCommand {
   @OptionGroup var security: ServerTLSOptions
 
   func run() async throws {
+    FileDescriptors.raiseLimit()
     let logger = Logger(label: "TestPeer") { StreamLogHandler.standardError(label: $0) }
     let readiness = Readiness(
       promised: ["grpc"], readyFile: readyFile.map { ReadyFile(path: $0, logger: logger) })
