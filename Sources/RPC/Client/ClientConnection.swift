@@ -12,7 +12,6 @@ final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   private(set) var channel: (any Channel)?
   private var isReady = false
   private var introduction: Scheduled<Void>?
-  var hasCarriedCalls = false
   private var readySince = NIODeadline.distantPast
 
   init(_ subchannel: Subchannel) {

@@ -117,9 +117,11 @@ package final class RPCClient: Service, Sendable {
       ? nil
       : Resolution(target, configuration: configuration, eventLoop: eventLoopGroup.next(), logger: logger)
     self.resolution = resolution
+    let metrics = ClientConnectionMetrics(target: target)
     channels = eventLoopGroup.makeIterator().map {
       LoopChannel(
-        target: target, resolution: resolution, configuration: configuration, eventLoop: $0, logger: logger)
+        target: target, resolution: resolution, configuration: configuration, eventLoop: $0, logger: logger,
+        metrics: metrics)
     }
   }
 

@@ -27,14 +27,15 @@ final class Subchannel: @unchecked Sendable {
   private(set) var state = State.idle
   /// Why there is no connection, since there last was one.
   private(set) var failure: RPCError?
-  /// The last connection went while it carried calls: whoever made them will make more.
-  private(set) var wasLostInUse = false
   private(set) var health = Health.serving
   /// What became of the calls made here.
   var outcomes = Outcomes()
   /// Connections that still carry calls or are about to close, and the current one.
   private(set) var connections: [ObjectIdentifier: ClientConnection] = [:]
+  /// Attempts to connect in a row that came to nothing, and connections that were of no use.
   private var failures = 0
+  /// A call was answered since there last was a new connection.
+  private var hasAnswered = false
   private var retry: Scheduled<Void>?
   private var watch: HealthWatch?
   private var isShutDown = false
@@ -70,6 +71,12 @@ final class Subchannel: @unchecked Sendable {
     channel.roomMade()
   }
 
+  /// The server has answered an attempt made here, one way or another.
+  func answered(_ code: StatusCode) {
+    hasAnswered = true
+    record(code)
+  }
+
   /// An attempt made here has ended.
   func record(_ code: StatusCode) {
     if outcomes.record(code) { channel.failed(self) }
@@ -95,7 +102,7 @@ final class Subchannel: @unchecked Sendable {
   func connect() {
     guard case .idle = state, !isShutDown else { return }
     state = .connecting
-    wasLostInUse = false
+    channel.metrics?.attempted()
     let connection = ClientConnection(self)
     connections[ObjectIdentifier(connection)] = connection
     connection.connect(to: address).assumeIsolated().whenComplete { result in
@@ -108,6 +115,7 @@ final class Subchannel: @unchecked Sendable {
 
   /// The server has introduced itself with its SETTINGS: it speaks HTTP/2, and its limits are known.
   func ready(_ connection: ClientConnection) {
+    channel.metrics?.opened()
     guard case .connecting = state, !isShutDown else {
       connection.http2?.drain()
       return
@@ -117,8 +125,8 @@ final class Subchannel: @unchecked Sendable {
       // It was away and is back, so what its calls failed of may be over.
       outcomes.readmit()
     }
-    failures = 0
     failure = nil
+    hasAnswered = false
     state = .ready(connection)
     if let service = configuration.healthService {
       health = .unknown
@@ -140,6 +148,7 @@ final class Subchannel: @unchecked Sendable {
   }
 
   private func backOff(_ error: RPCError) {
+    channel.metrics?.failed()
     failures += 1
     failure = error
     state = .transientFailure
@@ -155,16 +164,21 @@ final class Subchannel: @unchecked Sendable {
   /// The connection takes no further calls; those it has may go on.
   func retired(_ connection: ClientConnection) {
     guard case .ready(let current) = state, current === connection, !isShutDown else { return }
+    let calls = (connection.http2?.streamCount ?? 0) - (watch?.hasStream == true ? 1 : 0)
     stopWatch()
-    // A server that accepts and soon lets go must not be connected to in a tight loop. Where there were calls, it is
-    // they that set the pace, and one that restarts just then must fail none of those that follow.
-    if !connection.hasCarriedCalls, connection.age < configuration.backoff.initial {
-      backOff(RPCError(.unavailable, "\(address) closed the connection"))
-    } else {
-      wasLostInUse = (connection.http2?.streamCount ?? 0) > 0
-      state = .idle
-      channel.changed(self)
+    // A server that accepts and then soon lets go, such as a load balancer with nothing behind it, must not be connected
+    // to in a tight loop: the calls it never looks at come back at once. The first time is forgiven, since a server
+    // that restarts just then must fail none of the calls that follow.
+    let wasOfUse = hasAnswered || connection.age >= configuration.backoff.initial
+    if !wasOfUse, failures > 0 {
+      let reason = connection.http2?.closeReason.map { ": \($0)" } ?? ""
+      let error = RPCError(.unavailable, "\(address) ended the connection before it answered a call\(reason)")
+      if failures == 1 { channel.logger.warning("\(error.message)") }
+      return backOff(error)
     }
+    failures = wasOfUse ? 0 : 1
+    state = .idle
+    channel.changed(self, wasInUse: calls > 0)
   }
 
   /// The server has ended a connection over its pings; the next one has half as many (gRFC A8).
@@ -173,6 +187,7 @@ final class Subchannel: @unchecked Sendable {
   }
 
   func closed(_ connection: ClientConnection) {
+    channel.metrics?.closed()
     retired(connection)
     forget(connection)
   }

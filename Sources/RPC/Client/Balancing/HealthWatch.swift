@@ -29,6 +29,9 @@ final class HealthWatch {
     start()
   }
 
+  /// One of its connection's streams is the watch's own.
+  var hasStream: Bool { stream != nil }
+
   /// A connection that drains waits for its streams, so for this one.
   func stop() {
     isStopped = true
@@ -44,7 +47,8 @@ final class HealthWatch {
     block.add("te", "trailers")
     block.add("content-type", "application/grpc")
     let watching = Watching(
-      received: { [weak self] in self?.received($0) }, ended: { [weak self] in self?.ended($0) })
+      received: { [weak self] in self?.received($0) },
+      ended: { [weak self] in self?.ended($0, isLost: $1) })
     guard let stream = connection.http2?.open(block, delegate: watching) else { return }
     let request = HealthMessage.request(service: service)
     stream.write(.lengthPrefix(flag: 0, length: UInt32(request.readableBytes)), request)
@@ -59,12 +63,14 @@ final class HealthWatch {
     changed(HealthMessage.isServing(response) ? .serving : .notServing)
   }
 
-  private func ended(_ error: RPCError?) {
+  private func ended(_ error: RPCError?, isLost: Bool) {
     guard !isStopped else { return }
     stream = nil
     if error?.code == .unimplemented { return changed(.serving) }
     failures += 1
-    changed(.notServing)
+    // A connection that is lost takes its streams with it, this one among the first. What that means for calls is the
+    // subchannel's to say; of the server's health it tells nothing.
+    if !isLost { changed(.notServing) }
     guard !isStopped, let eventLoop = connection.channel?.eventLoop else { return }
     let pause = backoff.pause(failures: failures, random: .random(in: -1...1))
     retry = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(pause)) { self.start() }
@@ -75,9 +81,10 @@ final class HealthWatch {
     var stream: HTTP2Stream?
     private var state = ClientAttemptState(maxMessageBytes: 1 << 10)
     private let received: (ByteBuffer) -> Void
-    private let ended: (RPCError?) -> Void
+    private let ended: (RPCError?, _ isLost: Bool) -> Void
+    private var isLost = false
 
-    init(received: @escaping (ByteBuffer) -> Void, ended: @escaping (RPCError?) -> Void) {
+    init(received: @escaping (ByteBuffer) -> Void, ended: @escaping (RPCError?, _ isLost: Bool) -> Void) {
       self.received = received
       self.ended = ended
     }
@@ -98,6 +105,7 @@ final class HealthWatch {
     func outboundMoved() {}
     func closed(_ code: HTTP2ErrorCode) {
       stream = nil
+      isLost = code == .connectError
       perform(state.closed(code, reason: nil))
     }
 
@@ -108,7 +116,7 @@ final class HealthWatch {
         while case .message(let message)? = try? state.next() { received(message) }
       case .finish(let reset):
         if reset { stream?.reset(.cancel) }
-        ended(state.error)
+        ended(state.error, isLost)
       }
     }
   }

@@ -24,6 +24,7 @@ extension LoopChannel {
     case .success(let addresses):
       let isAwake = connectivity != .idle
       self.addresses = addresses
+      resolutionFailure = nil
       if isAwake {
         use(addresses)
         rebalance()
@@ -32,7 +33,7 @@ extension LoopChannel {
       // What was known before is better than nothing.
       guard subchannels.isEmpty, connectivity != .idle else { return }
       connectivity = .transientFailure
-      failure = error
+      resolutionFailure = error
       failWaiting(with: error)
     }
   }
@@ -59,28 +60,26 @@ extension LoopChannel {
 
   // MARK: States
 
-  func changed(_ subchannel: Subchannel) {
+  /// - Parameter wasInUse: it has lost its connection while that carried calls. Whoever made them will make more.
+  func changed(_ subchannel: Subchannel, wasInUse: Bool = false) {
     guard !isShutDown else { return }
     switch subchannel.state {
     case .idle, .transientFailure: resolution?.request(for: self)
     case .connecting, .ready: break
     }
-    rebalance()
+    rebalance(isWanted: wasInUse)
   }
 
-  /// Has the policy decide and does what it says. `isWanted`: a call is about to be made.
+  /// Has the policy decide and does what it says. `isWanted`: calls are about to be made.
   func rebalance(isWanted: Bool = false) {
     guard !subchannels.isEmpty else { return }
     let decision = policy.decide(
       subchannels.map { ($0.address, state(of: $0)) },
-      isWanted: isWanted || !waiting.isEmpty || subchannels.contains(where: \.wasLostInUse))
+      isWanted: isWanted || !waiting.isEmpty)
     connectivity = decision.connectivity
     rotation = decision.rotation.map { subchannels[$0] }
     for index in decision.connect { subchannels[index].connect() }
-    if connectivity == .transientFailure {
-      failure = subchannels.lazy.compactMap(\.failure).first ?? .noneHealthy
-      failWaiting(with: failure)
-    }
+    if connectivity == .transientFailure { failWaiting(with: failure) }
     roomMade()
   }
 
@@ -122,6 +121,7 @@ extension LoopChannel {
     for (subchannel, outcomes) in zip(subchannels, outcomes) {
       if subchannel.outcomes.isEjected != outcomes.isEjected {
         isChanged = true
+        if outcomes.isEjected { metrics?.ejected() }
         let text = outcomes.isEjected ? "ejected: its calls fail" : "back after its ejection"
         logger.warning("\(text)", metadata: ["address": "\(subchannel.address)"])
       }
@@ -156,6 +156,8 @@ extension LoopChannel {
   /// Nobody has called for a while: closes the connections. The next call makes them anew.
   private func fallAsleep() {
     stopTimers()
+    resolution?.release(self)
+    resolutionFailure = nil
     connectivity = .idle
     rotation = []
     for subchannel in subchannels { leave(subchannel) }
@@ -177,13 +179,10 @@ extension LoopChannel {
     stopTimers()
     rotation = []
     failWaiting(with: .clientShutDown, isFinal: true)
+    for call in pausing.values { call.end(with: .clientShutDown) }
     let channels = (subchannels + leaving).flatMap { $0.shutDown() }
     leaving += subchannels.filter { !$0.connections.isEmpty }
     subchannels = []
     return channels
   }
-}
-
-extension RPCError {
-  fileprivate static let noneHealthy = RPCError(.unavailable, "no server says that it is healthy")
 }

@@ -1,4 +1,3 @@
-import DequeModule
 import HTTP2
 import Logging
 import NIOCore
@@ -12,6 +11,8 @@ final class LoopChannel: @unchecked Sendable {
   let eventLoop: any EventLoop
   let configuration: RPCClient.Configuration
   let logger: Logger
+  /// `nil` where nobody collects them.
+  let metrics: ClientConnectionMetrics?
   /// `nil` where there is nothing to look up.
   let resolution: Resolution?
   let authority: [UInt8]
@@ -26,14 +27,15 @@ final class LoopChannel: @unchecked Sendable {
   var policy: any BalancingPolicy
   var addresses: [RPCAddress]
   var connectivity = Connectivity.idle
-  /// Why calls fail while in transient failure.
-  var failure = RPCError(.unavailable, "no connection yet")
+  /// Why there are no addresses, if there are none.
+  var resolutionFailure: RPCError?
   /// The subchannels that take calls, and whose turn it was.
   var rotation: [Subchannel] = []
   private var turn = 0
-  /// Attempts that wait for a connection, or for the peer to allow another stream.
-  private(set) var waiting = Deque<ClientAttempt>()
+  private(set) var waiting: AttemptQueue
   private var isEmptyingQueue = false
+  /// Calls with a further attempt to come: where there is none under way, no stream and no queue knows of them.
+  var pausing: [ObjectIdentifier: ClientCall] = [:]
   /// Since the idle timer last looked.
   var hasHadCalls = false
   var isShutDown = false
@@ -43,7 +45,7 @@ final class LoopChannel: @unchecked Sendable {
 
   init(
     target: RPCTarget, resolution: Resolution?, configuration: RPCClient.Configuration,
-    eventLoop: any EventLoop, logger: Logger
+    eventLoop: any EventLoop, logger: Logger, metrics: ClientConnectionMetrics? = nil
   ) {
     authority = Array(target.authority.utf8)
     serverName = configuration.tls?.serverName ?? target.serverName
@@ -52,6 +54,8 @@ final class LoopChannel: @unchecked Sendable {
     self.configuration = configuration
     self.eventLoop = eventLoop
     self.logger = logger
+    self.metrics = metrics
+    waiting = AttemptQueue(metrics)
     policy =
       switch configuration.balancing {
       case .pickFirst: PickFirst()
@@ -61,7 +65,9 @@ final class LoopChannel: @unchecked Sendable {
 
   func submit(_ attempt: ClientAttempt) {
     if let deadline = attempt.deadline {
-      guard deadline > .now() else { return attempt.expire(unconnected: connectionFailure) }
+      guard deadline > .now() else {
+        return attempt.expire(unconnected: connectivity == .ready ? nil : failure)
+      }
       deadlines.include(deadline)
     }
     hasHadCalls = true
@@ -70,23 +76,27 @@ final class LoopChannel: @unchecked Sendable {
     if connectivity == .transientFailure, !attempt.waitForReady {
       return attempt.failed(failure, sent: false)
     }
-    wait(attempt)
+    guard waiting.count < configuration.maxQueuedCalls else {
+      let error = RPCError(.unavailable, "\(waiting.count) calls wait already: \(failure.message)")
+      return attempt.failed(error, sent: false)
+    }
+    waiting.append(attempt)
     if connectivity == .idle { wake() }
   }
 
-  /// Why there is no connection, if there is none.
-  private var connectionFailure: RPCError? { connectivity == .ready ? nil : failure }
-
-  private func wait(_ attempt: ClientAttempt) {
-    if waiting.count >= configuration.maxQueuedCalls {
-      // Those that were cancelled meanwhile take nobody's place.
-      waiting.removeAll(where: \.isFinished)
-    }
-    guard waiting.count < configuration.maxQueuedCalls else {
-      return attempt.failed(RPCError(.unavailable, "too many calls wait for a connection"), sent: false)
-    }
-    waiting.append(attempt)
+  /// Why a call waits or fails that has no stream.
+  var failure: RPCError {
+    if connectivity == .ready { return .saturated }
+    return subchannels.lazy.compactMap(\.failure).first ?? resolutionFailure
+      ?? (connectivity == .transientFailure ? .noneHealthy : .unconnected)
   }
+
+  /// Its call has ended: it takes nobody's place.
+  func leaveQueue(_ attempt: ClientAttempt) {
+    waiting.remove(attempt)
+  }
+
+  // MARK: Streams
 
   /// Opens a stream for the attempt on the next subchannel that has room, if possible not one where the call has
   /// failed before.
@@ -106,7 +116,6 @@ final class LoopChannel: @unchecked Sendable {
         let connection = subchannel.connectionWithRoom
       else { continue }
       if let stream = connection.http2?.open(attempt.headers(authority: authority), delegate: attempt) {
-        connection.hasCarriedCalls = true
         attempt.opened(stream, on: subchannel)
         return true
       }
@@ -120,16 +129,14 @@ final class LoopChannel: @unchecked Sendable {
     guard !waiting.isEmpty, !isEmptyingQueue else { return }
     isEmptyingQueue = true
     defer { isEmptyingQueue = false }
-    while let attempt = waiting.popFirst() {
-      guard attempt.isFinished || open(attempt) else { return waiting.prepend(attempt) }
-    }
+    while let attempt = waiting.first, open(attempt) { waiting.remove(attempt) }
   }
 
   /// Fails what waits; while there may be a connection again, not those that wait for one.
   func failWaiting(with error: RPCError, isFinal: Bool = false) {
-    let attempts = waiting
-    waiting = isFinal ? [] : waiting.filter(\.waitForReady)
-    for attempt in attempts where isFinal || !attempt.waitForReady { attempt.failed(error, sent: false) }
+    for attempt in waiting.removeAll(where: { isFinal || !$0.waitForReady }) {
+      attempt.failed(error, sent: false)
+    }
   }
 
   /// Ends the calls that are due, waiting or under way, and returns the next deadline.
@@ -144,8 +151,8 @@ final class LoopChannel: @unchecked Sendable {
     for subchannel in subchannels + leaving {
       subchannel.forEachDelegate { ($0 as? ClientAttempt).map(check) }
     }
-    for attempt in due { attempt.expire(unconnected: connectionFailure) }
-    waiting.removeAll(where: \.isFinished)
+    let failure = failure
+    for attempt in due { attempt.expire(unconnected: failure) }
     return next
   }
 }
@@ -153,4 +160,8 @@ final class LoopChannel: @unchecked Sendable {
 extension RPCError {
   static let deadlinePassed = RPCError(.deadlineExceeded, "the deadline has passed")
   static let clientShutDown = RPCError(.unavailable, "the client has shut down")
+  fileprivate static let unconnected = RPCError(.unavailable, "no connection yet")
+  fileprivate static let saturated = RPCError(
+    .unavailable, "every connection has as many calls as its server allows")
+  fileprivate static let noneHealthy = RPCError(.unavailable, "no server says that it is healthy")
 }

@@ -36,6 +36,20 @@ final class Resolution: @unchecked Sendable {
     }
   }
 
+  /// The channel has fallen asleep. Once all have, nothing is looked up until one of them asks again.
+  func release(_ channel: LoopChannel) {
+    eventLoop.execute {
+      self.channels.removeAll { $0 === channel }
+      self.restIfUnused()
+    }
+  }
+
+  private func restIfUnused() {
+    guard channels.isEmpty else { return }
+    schedule.rest()
+    timer?.cancel()
+  }
+
   func stop() {
     eventLoop.execute {
       self.schedule.stop()
@@ -77,6 +91,7 @@ final class Resolution: @unchecked Sendable {
       for channel in self.channels { Self.deliver(result, to: channel) }
       self.perform(
         self.schedule.ended(at: .now(), isSuccess: !addresses.isEmpty, random: .random(in: -1...1)))
+      self.restIfUnused()
     }
   }
 
@@ -114,7 +129,8 @@ struct ResolutionSchedule {
   private let configuration: RPCClient.Configuration.Resolution
   private let backoff: Backoff
   private var state = State.idle
-  private var lastEnd: NIODeadline?
+  /// Before then nothing is looked up, whoever asks.
+  private var earliest = NIODeadline.distantPast
   private(set) var failures = 0
 
   init(_ configuration: RPCClient.Configuration.Resolution, backoff: Backoff) {
@@ -124,18 +140,12 @@ struct ResolutionSchedule {
 
   mutating func request(at now: NIODeadline) -> Step {
     switch state {
-    case .resolving, .stopped:
-      return .none
-    case .idle:
-      break
-    case .waiting(let until):
-      // After a failure the backoff decides; after a success the next look may come sooner than planned.
-      let earliest = failures > 0 ? until : (lastEnd ?? now) + TimeAmount(configuration.minimumInterval)
-      if earliest > now {
-        guard earliest < until else { return .none }
-        state = .waiting(until: earliest)
-        return .wait(until: earliest)
-      }
+    case .resolving, .stopped: return .none
+    case .idle where earliest <= now, .waiting where earliest <= now: break
+    case .waiting(let until) where until <= earliest: return .none
+    case .idle, .waiting:
+      state = .waiting(until: earliest)
+      return .wait(until: earliest)
     }
     state = .resolving
     return .resolve
@@ -149,14 +159,20 @@ struct ResolutionSchedule {
 
   mutating func ended(at now: NIODeadline, isSuccess: Bool, random: Double) -> Step {
     guard case .resolving = state else { return .none }
-    lastEnd = now
     failures = isSuccess ? 0 : failures + 1
     let pause =
       isSuccess
       ? max(configuration.interval, configuration.minimumInterval)
       : backoff.pause(failures: failures, random: random)
+    // After a failure the backoff decides; after a success the next look may come sooner than planned.
+    earliest = now + TimeAmount(isSuccess ? configuration.minimumInterval : pause)
     state = .waiting(until: now + TimeAmount(pause))
     return .wait(until: now + TimeAmount(pause))
+  }
+
+  /// Nobody needs the addresses, until the next request.
+  mutating func rest() {
+    if case .waiting = state { state = .idle }
   }
 
   mutating func stop() { state = .stopped }

@@ -97,6 +97,7 @@ final class ClientAttempt: HTTP2StreamDelegate {
   /// Ends the attempt from this side, before or after it has a stream. The call is not told: it knows.
   func cancel(with error: RPCError) {
     guard case .finish = state.finish(error, reset: true) else { return }
+    if stream == nil { call?.channel.leaveQueue(self) }
     call = nil
     subchannel?.record(error.code)
     stream?.reset(.cancel)
@@ -145,7 +146,7 @@ final class ClientAttempt: HTTP2StreamDelegate {
     case .finish(let reset):
       let call = call
       self.call = nil
-      subchannel?.record(state.error?.code ?? .ok)
+      subchannel?.answered(state.error?.code ?? .ok)
       if reset {
         stream?.reset(.cancel)
       } else if call?.isWritingFinished == false {
