@@ -40,6 +40,12 @@ extension PostgresClient {
     /// `statement_timeout` of `copyIn` and `copyOut`.
     package var copyTimeout = TimeAmount.minutes(30)
 
+    /// Notifications kept for a listener that is slow to read them; see `PostgresNotifications`.
+    package var notificationLimit = 1024
+    /// How long the connection for notifications may be silent before it is asked whether it lives; without an answer
+    /// for as long again it is given up.
+    package var listenKeepalive = TimeAmount.seconds(10)
+
     /// A statement that takes longer is logged.
     package var slowStatement = TimeAmount.milliseconds(500)
     /// How long `run` waits at shutdown for what was begun.

@@ -204,6 +204,14 @@ final class Connection: @unchecked Sendable {
     }
   }
 
+  /// The oldest notification read and not taken yet.
+  func nextNotification() -> (channel: String, payload: String)? {
+    guard let notification = PQnotifies(handle) else { return nil }
+    defer { PQfreemem(notification) }
+    let payload = notification.pointee.extra.map { String(cString: $0) } ?? ""
+    return (String(cString: notification.pointee.relname), payload)
+  }
+
   private func clear(_ result: OpaquePointer?) {
     if let result { PQclear(result) }
   }

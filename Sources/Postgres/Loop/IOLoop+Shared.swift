@@ -123,6 +123,7 @@ extension IOLoop {
         leased.append(connection)
         leaseBackoff.reset()
         perform(pool.opened(connection))
+      case .listening: openedListening(connection)
       }
     case .failure(let error):
       // Once per outage: an operator needs to know, not to scroll.
@@ -133,6 +134,7 @@ extension IOLoop {
       switch target {
       case .shared(let slot): shared[slot].retry = now + shared[slot].backoff.next(using: &random)
       case .leased: if pool.openFailed() { leaseRetries.append(now + leaseBackoff.next(using: &random)) }
+      case .listening: openListeningFailed()
       }
     }
   }

@@ -19,6 +19,8 @@ final class IOLoop: @unchecked Sendable {
     case query(QueryOperation, Connection)
     case discard(Connection)
     case release(Connection)
+    case listen(NotificationQueue)
+    case unlisten(NotificationQueue)
     case opened(Target, Result<Connection, PostgresError>)
     /// Finish what has been begun, for as long as the grace, then stop.
     case drain(Waiter<Void>)
@@ -29,6 +31,7 @@ final class IOLoop: @unchecked Sendable {
   enum Target {
     case shared(Int)
     case leased
+    case listening
   }
 
   private struct Inbox {
@@ -54,6 +57,7 @@ final class IOLoop: @unchecked Sendable {
   var leased: [Connection] = []
   var leaseBackoff = Backoff()
   var leaseRetries: [NIODeadline] = []
+  var listening = Listening()
   /// Why the last attempt to connect failed; nil while the database is there.
   var outage: PostgresError?
   /// Answered, to be resumed at the end of this turn.
@@ -148,6 +152,8 @@ final class IOLoop: @unchecked Sendable {
     case .query(let operation, let connection): connection.begin(operation, finished: &finished)
     case .discard(let connection): discard(connection)
     case .release(let connection): release(connection)
+    case .listen(let queue): accept(queue)
+    case .unlisten(let queue): dismiss(queue)
     case .opened(let target, let result): opened(target, result)
     case .drain(let waiter):
       drained = waiter
@@ -160,7 +166,7 @@ final class IOLoop: @unchecked Sendable {
   /// Sleeps until something can be read or written, or there is a command, or a tick is due.
   private func poll(into ready: inout [(connection: Connection, revents: Int16)]) {
     var descriptors = [pollfd(fd: wakeup, events: Int16(POLLIN), revents: 0)]
-    let connections = shared.compactMap(\.connection) + leased
+    let connections = connections
     for connection in connections {
       let events = (connection.wantsRead ? POLLIN : 0) | (connection.wantsWrite ? POLLOUT : 0)
       descriptors.append(pollfd(fd: connection.socket, events: Int16(events), revents: 0))
@@ -168,7 +174,7 @@ final class IOLoop: @unchecked Sendable {
     let timeout = inbox.withLockedValue { inbox in
       guard inbox.commands.isEmpty else { return 0 as Int32 }
       inbox.isAsleep = true
-      return isBusy ? Int32(Self.tick.nanoseconds / 1_000_000) : -1
+      return sleepMilliseconds
     }
     let count = Glibc.poll(&descriptors, nfds_t(descriptors.count), timeout)
     now = .now()
@@ -182,10 +188,17 @@ final class IOLoop: @unchecked Sendable {
     }
   }
 
+  private var connections: [Connection] {
+    var connections = shared.compactMap(\.connection) + leased
+    if let connection = listening.connection { connections.append(connection) }
+    return connections
+  }
+
   private func advance(_ connection: Connection, _ revents: Int16) {
     if Int32(revents) & ~POLLOUT != 0 {
       connection.receive(now: now, into: &answered)
       completeAnswered(connection)
+      if connection === listening.connection { hear(on: connection) }
     }
     if Int32(revents) & POLLOUT != 0 { push(connection) }
     connection.settle(&finished)
@@ -199,7 +212,11 @@ final class IOLoop: @unchecked Sendable {
   }
 
   private func completeAnswered(_ connection: Connection) {
-    for request in answered { complete(request, on: connection) }
+    if connection === listening.connection {
+      for request in answered { completeListen(request, on: connection) }
+    } else {
+      for request in answered { complete(request, on: connection) }
+    }
     answered.removeAll(keepingCapacity: true)
   }
 
@@ -207,6 +224,7 @@ final class IOLoop: @unchecked Sendable {
   private func finishTurn() {
     for slot in shared.indices where shared[slot].connection?.failure != nil { lose(slot) }
     for connection in leased where connection.failure != nil { lose(connection) }
+    loseListening()
     for waiter in finished { waiter.resume() }
     finished.removeAll(keepingCapacity: true)
   }
@@ -215,7 +233,14 @@ final class IOLoop: @unchecked Sendable {
   private var isBusy: Bool {
     !waiting.isEmpty || pool.waiting > 0 || drained != nil || !leaseRetries.isEmpty
       || shared.contains { $0.retry != nil || !($0.connection?.isIdle ?? true) }
-      || leased.contains { !$0.pipeline.isEmpty || $0.operation != nil }
+      || listening.isBusy || leased.contains { !$0.pipeline.isEmpty || $0.operation != nil }
+  }
+
+  /// Until the next tick if there is anything to wait for; without end if not.
+  private var sleepMilliseconds: Int32 {
+    if isBusy { return Int32(Self.tick.nanoseconds / 1_000_000) }
+    guard let nextKeepalive else { return -1 }
+    return Int32(clamping: max(0, (nextKeepalive - .now()).nanoseconds) / 1_000_000 + 1)
   }
 
   private func tick() {
@@ -227,6 +252,7 @@ final class IOLoop: @unchecked Sendable {
     }
     for retry in leaseRetries where retry <= now { _ = retry; open(.leased) }
     leaseRetries.removeAll { $0 <= now }
+    tickListening()
     expire()
     metrics.record(
       waiting: waiting.count + pool.waiting,
@@ -268,6 +294,8 @@ final class IOLoop: @unchecked Sendable {
     for slot in shared.indices where shared[slot].connection != nil { lose(slot) }
     for request in waiting { fail(request, shuttingDown) }
     for connection in leased { lose(connection) }
+    for queue in listening.queues { queue.end() }
+    listening = Listening()
     if let drained, drained.finish(.success(())) { finished.append(drained) }
     for waiter in finished { waiter.resume() }
     finished.removeAll()
@@ -285,7 +313,10 @@ final class IOLoop: @unchecked Sendable {
     case .lease(let request): return refused(request)
     case .query(let operation, _): return refused(operation)
     case .drain(let waiter): return waiter.finish(.success(())) ? [waiter] : []
-    case .discard, .release, .opened, .stop: return []
+    case .listen(let queue):
+      queue.end()
+      return []
+    case .discard, .release, .unlisten, .opened, .stop: return []
     }
   }
 }

@@ -62,12 +62,7 @@ package struct Migrator: Sendable {
     }
   }
 
-  private var table: String { "\(quoted(schema)).schema_migrations" }
-
-  private func quoted(_ identifier: String) -> String {
-    "\"" + identifier.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
-      + "\""
-  }
+  private var table: String { "\(schema.quotedIdentifier).schema_migrations" }
 
   /// The statements below name the table alone; every service has its own.
   private func qualified(_ sql: String) -> String { sql.replacing("schema_migrations", with: table) }
@@ -79,8 +74,8 @@ package struct Migrator: Sendable {
       _ = try await transaction.execute(TakeTurns(schema: schema))
       guard try await !(transaction.executeOne(HasTable(table: table)) ?? false) else { return }
       // IF NOT EXISTS would demand the right to create even when the schema exists.
-      if try await !(transaction.executeOne(HasSchema(schema: quoted(schema))) ?? false) {
-        try await transaction.execute(sql: "CREATE SCHEMA \(quoted(schema))")
+      if try await !(transaction.executeOne(HasSchema(schema: schema.quotedIdentifier)) ?? false) {
+        try await transaction.execute(sql: "CREATE SCHEMA \(schema.quotedIdentifier)")
       }
       try await transaction.script(
         """
