@@ -10,10 +10,8 @@ import ServiceLifecycle
 extension Edge {
   static func build(_ context: ServiceContext) async throws -> [any Service] {
     let settings = context.settings
-    var toStore = RPCClient.Configuration.edge
-    toStore.tls = try settings.clientTLS("store")
     let store = RPCClient(
-      target: try settings.target("store.target"), configuration: toStore,
+      target: try settings.target("store.target"), configuration: try settings.rpcClient("store", .edge),
       eventLoopGroup: context.eventLoopGroup, logger: context.logger)
     let routes = try RouteTable(
       schema: DescriptorSet(serialized: descriptorSet),
@@ -46,6 +44,12 @@ extension RPCClient.Configuration {
   static var edge: Self {
     var configuration = Self()
     configuration.policies.general.readiness = .wait(atMost: .seconds(2))
+    // gRPC's own pauses, a second to two minutes, are made for servers across the Internet and clients by the million.
+    // These are a rack away and know their few callers: one that restarted should be found within a second.
+    configuration.backoff.initial = .milliseconds(100)
+    configuration.backoff.maximum = .seconds(1)
+    // An instance that starts, drains or has lost its database says so before calls fail.
+    configuration.healthService = ""
     return configuration
   }
 }

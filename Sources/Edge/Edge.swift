@@ -1,3 +1,4 @@
+import RPC
 import ServiceKit
 
 /// The public face of the platform: JSON over HTTP/1.1 in, RPCs to the services behind, and back.
@@ -24,5 +25,5 @@ struct Edge: ServiceProgram {
         "development.api.key", optional: true, secret: true,
         help: "The X-API-Key that is accepted; requests may also come without one."),
       Setting("max.connections", default: "10000", help: "Client connections open at once."),
-    ] + Setting.clientTLS("store")
+    ] + Setting.rpcClient("store", .edge)
 }

@@ -121,18 +121,14 @@ import Testing
     #expect(throws: RPCAddressError.self) { try RPCAddress(text) }
   }
 
-  @Test("the pause between connection attempts grows to its limit, with jitter around it")
+  @Test("the pause between connection attempts grows from a second to two minutes, with jitter around it")
   func backoff() {
-    var backoff = Backoff()
-    backoff.initial = .seconds(1)
-    backoff.maximum = .seconds(120)
-    backoff.multiplier = 1.5
-    backoff.jitter = 0.25
+    let backoff = Backoff()
     #expect(backoff.pause(failures: 1, random: 0) == .seconds(1))
-    #expect(backoff.pause(failures: 2, random: 0) == .seconds(1.5))
+    #expect(backoff.pause(failures: 2, random: 0) == .seconds(1) * 1.6)
     #expect(backoff.pause(failures: 1000, random: 0) == .seconds(120))
-    #expect(backoff.pause(failures: 1, random: -1) == .seconds(0.75))
-    #expect(backoff.pause(failures: 1, random: 1) == .seconds(1.25))
+    #expect(backoff.pause(failures: 1, random: -1) == .seconds(1) * 0.8)
+    #expect(backoff.pause(failures: 1, random: 1) == .seconds(1) * 1.2)
   }
 
   @Test("each method is found by its path, and nothing else is", arguments: [0, 1, 7, 8, 100])

@@ -124,7 +124,9 @@ import Testing
   func reconnect() async throws {
     let first = try await RunningServer.start([.echo])
     let address = first.address
-    try await withClient(address) { client in
+    var configuration = RPCClient.Configuration()
+    configuration.backoff.initial = .milliseconds(1)
+    try await withClient(address, configuration: configuration) { client in
       _ = try await client.unary(path: "/test.Service/Echo", request: ByteBuffer())
       await first.stop()
       let error = await status { try await client.unary(path: "/test.Service/Echo", request: ByteBuffer()) }

@@ -184,8 +184,10 @@ final class Count: Sendable {
 }
 
 extension ClientCall {
-  static func once(on channel: LoopChannel, path: String) -> ClientCall {
+  static func once(
+    on channel: LoopChannel, path: String, _ options: CallOptions = CallOptions()
+  ) -> ClientCall {
     let settings = CallSettings(channel.configuration)
-    return ClientCall(channel, settings, settings.method(path, isIdempotent: false), CallOptions())
+    return ClientCall(channel, settings, settings.method(path, isIdempotent: false), options)
   }
 }

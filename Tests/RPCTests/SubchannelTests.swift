@@ -44,18 +44,121 @@ import Testing
   @Test("lets a cancelled call take nobody's place in the queue")
   func queue() async throws {
     let channel = channel(to: .tcp(host: "127.0.0.1", port: 1)) { $0.maxQueuedCalls = 2 }
-    let refused = try await channel.eventLoop.submit {
+    let (refused, error) = try await channel.eventLoop.submit {
       // One turn of the loop: nothing connects meanwhile, so all of them wait.
       let attempts = (0..<5).map { _ in ClientAttempt(call(channel)) }
       for attempt in attempts[..<2] {
         channel.submit(attempt)
         attempt.cancel(with: .cancelledByCaller)
       }
+      #expect(channel.waiting.isEmpty)
       for attempt in attempts[2...] { channel.submit(attempt) }
       let refused = attempts[2...].map(\.isFinished)
       _ = channel.shutDown()
-      return refused
+      return (refused, attempts[4].state.error)
     }.get()
     #expect(refused == [false, false, true])
+    #expect(error == RPCError(.unavailable, "the queue of 2 calls is full: no connection yet"))
+  }
+
+  @Test("tells calls that it has no room for that this is why they wait, and why they are refused")
+  func saturation() async throws {
+    let started = Signal()
+    let release = Signal()
+    let method = MethodDefinition.unary("Slow") { message, _ in
+      await started.raise()
+      await release.wait()
+      return message
+    }
+    try await withServer([method], configure: { $0.http2.maxConcurrentStreams = 1 }) { address in
+      let channel = channel(to: address) { $0.maxQueuedCalls = 1 }
+      async let first = ClientCall.once(on: channel, path: "/test.Service/Slow").unary(ByteBuffer())
+      await started.wait()
+      let saturated = "every connection has as many calls as its server allows"
+      let refusal = try await channel.eventLoop.submit {
+        let attempts = (0..<2).map { _ in ClientAttempt(call(channel)) }
+        for attempt in attempts { channel.submit(attempt) }
+        attempts[0].cancel(with: .cancelledByCaller)
+        return attempts[1].state.error
+      }.get()
+      #expect(refusal == RPCError(.unavailable, "the queue of 1 calls is full: \(saturated)"))
+      let late = try await channel.eventLoop.submit {
+        let options = CallOptions(deadline: .now() + .milliseconds(100))
+        let call = ClientCall.once(on: channel, path: "/test.Service/Slow", options)
+        call.begin()
+        return call
+      }.get()
+      let error = await status { try await late.initialMetadata() }
+      #expect(
+        error == RPCError(.deadlineExceeded, "the deadline has passed; before it did: \(saturated)"))
+      await release.raise()
+      _ = try await first
+      _ = try await channel.eventLoop.submit { channel.shutDown() }.get()
+    }
+  }
+
+  @Test(
+    "that ends before it has answered a call is made anew at once, but only once in a row",
+    arguments: [false, true])
+  func noAnswers(closing: Bool) async throws {
+    try await withEmptyBackend(closing: closing) { connections, address in
+      var configuration = RPCClient.Configuration()
+      configuration.backoff.initial = .seconds(3600)
+      try await withClient(address, configuration: configuration) { client in
+        // Without a deadline.
+        var error: RPCError?
+        for _ in 0..<3 {
+          error = await status { try await client.unary(path: "/a/B", request: ByteBuffer()) }
+          #expect(error?.code == .unavailable)
+        }
+        #expect(
+          error?.message.hasPrefix("\(address) ended the connection before it answered a call") == true)
+        #expect(connections.value == 2)
+      }
+    }
+  }
+
+  /// What a load balancer may do with nothing behind it: introduces itself with SETTINGS, and lets go with a GOAWAY that
+  /// counts no stream, or by closing.
+  private func withEmptyBackend(
+    closing: Bool, body: (Count, RPCAddress) async throws -> Void
+  ) async throws {
+    let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
+    let goAway: [UInt8] = [0, 0, 8, 7, 0, 0, 0, 0, 0] + Array(repeating: 0, count: 8)
+    let connections = Count()
+    let listener = try await ServerBootstrap(group: loops.server)
+      .childChannelInitializer { channel in
+        connections.add(1)
+        let first = ByteBuffer(bytes: closing ? settings : settings + goAway)
+        // Not before the channel is active.
+        channel.eventLoop.execute {
+          channel.writeAndFlush(first).whenSuccess { if closing { channel.close(promise: nil) } }
+        }
+        return channel.eventLoop.makeSucceededVoidFuture()
+      }
+      .bind(host: "127.0.0.1", port: 0).get()
+    let port = listener.localAddress?.port ?? 0
+    try await body(connections, .tcp(host: "127.0.0.1", port: port))
+    try await listener.close()
+  }
+
+  @Test("tells no call of a failure that is over")
+  func staleFailure() async throws {
+    let first = try await RunningServer.start([.echo])
+    await first.stop()
+    let channel = channel(to: first.address) { $0.backoff.initial = .milliseconds(1) }
+    let error = await status { try await call(channel).unary(ByteBuffer()) }
+    #expect(error?.message.hasPrefix("cannot connect") == true)
+    let second = try await RunningServer.start([.echo], configure: { $0.address = first.address })
+    while await status({ try await call(channel).unary(ByteBuffer()) }) != nil {}
+    let message = try await channel.eventLoop.submit {
+      for connection in channel.subchannels.flatMap(\.connections.values) {
+        connection.channel?.close(promise: nil)
+      }
+      return channel.failure.message
+    }.get()
+    #expect(message == "no connection yet")
+    _ = try await channel.eventLoop.submit { channel.shutDown() }.get()
+    await second.stop()
   }
 }

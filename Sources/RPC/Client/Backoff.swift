@@ -1,9 +1,7 @@
-/// Pause before the next connection attempt: exponential, with jitter.
+/// Pause before the next connection attempt: exponential, with jitter. The numbers are gRPC's (connection-backoff.md).
 package struct Backoff: Sendable {
-  /// gRPC's own table (connection-backoff.md) starts at 1 s and ends at 120 s, made for servers across the
-  /// Internet. Ours are a rack away, and one that restarted should be found within a second.
-  package var initial: Duration = .milliseconds(100)
-  package var maximum: Duration = .seconds(1)
+  package var initial: Duration = .seconds(1)
+  package var maximum: Duration = .seconds(120)
   package var multiplier = 1.6
   package var jitter = 0.2
 

@@ -119,7 +119,7 @@ extension Settings {
 
 extension Duration {
   /// Seconds as `Settings.duration` reads them.
-  fileprivate var settingText: String {
+  var settingText: String {
     components.attoseconds == 0 ? "\(components.seconds)" : "\(seconds)"
   }
 }

@@ -24,6 +24,9 @@ struct Target: ParsableArguments {
     }
     var configuration = RPCClient.Configuration()
     configuration.tls = try security.tls
+    // As between services of one network, where one that restarted should be found within a second.
+    configuration.backoff.initial = .milliseconds(100)
+    configuration.backoff.maximum = .seconds(1)
     let client = RPCClient(
       target: try RPCTarget(target), configuration: configuration,
       eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: threads), logger: logger)

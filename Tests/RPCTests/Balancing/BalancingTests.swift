@@ -75,7 +75,9 @@ import Testing
   @Test("loses no call when one of them drains, and finds it when it is back")
   func drain() async throws {
     try await withServers(3) { servers in
-      try await withClient(try target(servers)) { client in
+      var configuration = RPCClient.Configuration()
+      configuration.backoff.initial = .milliseconds(1)
+      try await withClient(try target(servers), configuration: configuration) { client in
         try await expect(client, toUse: [0, 1, 2])
         let calls = Task {
           while !Task.isCancelled { _ = try await who(client) }

@@ -46,6 +46,36 @@ import Testing
     }
   }
 
+  @Test("makes calls anew that were lost with their connection: it tells nothing of the server's health")
+  func lostConnection() async throws {
+    let watch = MethodDefinition.streaming("Watch") { _, responses, _ in
+      try await responses.write(ByteBuffer(bytes: [8, 1]))
+      try await untilCancelled()
+    }
+    let health = ServiceDefinition(name: "grpc.health.v1.Health", methods: [watch])
+    let greet = MethodDefinition.streaming("Greet") { _, responses, _ in
+      try await responses.write(ByteBuffer(string: "hello"))
+      try await untilCancelled()
+    }
+    let server = try await RunningServer.start([.echo, greet], and: [health])
+    var configuration = RPCClient.Configuration()
+    configuration.healthService = ""
+    let channel = LoopChannel(
+      target: RPCTarget(server.address), resolution: nil, configuration: configuration,
+      eventLoop: loops.client.any(), logger: .quiet)
+    _ = try await ClientCall.once(on: channel, path: "/test.Service/Echo").unary(ByteBuffer())
+    let call = ClientCall.once(on: channel, path: "/test.Service/Greet")
+    try await channel.eventLoop.submit {
+      // Nothing of the call has left when the connection goes, in the same turn of the loop.
+      call.begin()
+      channel.subchannels.first?.connections.values.first?.channel?.close(promise: nil)
+    }.get()
+    _ = try await call.initialMetadata()
+    call.cancel()
+    _ = try await channel.eventLoop.submit { channel.shutDown() }.get()
+    await server.stop()
+  }
+
   /// Returns when calls go to these and, twenty times in a row, to no other.
   private func until(_ client: RPCClient, uses servers: Set<Int>) async throws {
     while true {

@@ -1,4 +1,5 @@
 import NIOCore
+import NIOEmbedded
 import Testing
 
 @testable import RPC
@@ -52,7 +53,7 @@ import Testing
     var schedule = fresh
     var step: ResolutionSchedule.Step
     _ = schedule.request(at: start)
-    let first = start + .milliseconds(100)
+    let first = start + .seconds(1)
     step = schedule.ended(at: start, isSuccess: false, random: 0)
     #expect(step == .wait(until: first))
     step = schedule.request(at: start + .milliseconds(1))
@@ -60,7 +61,7 @@ import Testing
     step = schedule.timerFired(at: first)
     #expect(step == .resolve)
     #expect(
-      schedule.ended(at: first, isSuccess: false, random: 0) == .wait(until: first + .milliseconds(160)))
+      schedule.ended(at: first, isSuccess: false, random: 0) == .wait(until: first + .milliseconds(1600)))
   }
 
   @Test("counts an address once, and no more of them than a target may list")
@@ -68,6 +69,56 @@ import Testing
     let all = (0..<1000).map { RPCAddress.tcp(host: "127.0.0.1", port: 1 + $0 / 2) }
     let distinct = Resolution.distinct(all)
     #expect(distinct == (0..<256).map { .tcp(host: "127.0.0.1", port: 1 + $0) })
+  }
+
+  @Test("rests while nobody needs it, and then happens no sooner than it would have")
+  func rest() {
+    var schedule = fresh
+    var step: ResolutionSchedule.Step
+    _ = schedule.request(at: start)
+    _ = schedule.ended(at: start, isSuccess: true, random: 0)
+    schedule.rest()
+    step = schedule.timerFired(at: start + .seconds(60))
+    #expect(step == .none)
+    step = schedule.request(at: start + .seconds(1))
+    #expect(step == .wait(until: start + .seconds(30)))
+    schedule.rest()
+    step = schedule.request(at: start + .seconds(3600))
+    #expect(step == .resolve)
+  }
+
+  @Test("stops when the client falls asleep, and begins again with its next call")
+  func asleep() throws {
+    let lookups = Count()
+    let loop = EmbeddedEventLoop()
+    var configuration = RPCClient.Configuration()
+    configuration.resolution.resolver = Resolver { host, _, loop in
+      lookups.add(1)
+      return loop.makeFailedFuture(ResolutionError(host: host, problem: "not there"))
+    }
+    let target = RPCTarget(.tcp(host: "server", port: 1))
+    let resolution = Resolution(target, configuration: configuration, eventLoop: loop, logger: .quiet)
+    let channel = LoopChannel(
+      target: target, resolution: resolution, configuration: configuration, eventLoop: loop, logger: .quiet)
+    func attempt() {
+      channel.submit(ClientAttempt(ClientCall.once(on: channel, path: "/a/B")))
+      loop.run()
+    }
+    attempt()
+    #expect(lookups.value == 1)
+    loop.advanceTime(by: TimeAmount(configuration.idleTime))
+    let before = lookups.value
+    #expect(before > 1)
+    loop.advanceTime(by: TimeAmount(configuration.idleTime))
+    let asleep = lookups.value
+    #expect(asleep > before)
+    loop.advanceTime(by: .hours(24))
+    #expect(lookups.value == asleep)
+    attempt()
+    #expect(lookups.value == asleep + 1)
+    _ = channel.shutDown()
+    resolution.stop()
+    loop.run()
   }
 
   @Test("ends with the client")

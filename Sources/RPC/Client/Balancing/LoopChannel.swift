@@ -77,7 +77,7 @@ final class LoopChannel: @unchecked Sendable {
       return attempt.failed(failure, sent: false)
     }
     guard waiting.count < configuration.maxQueuedCalls else {
-      let error = RPCError(.unavailable, "\(waiting.count) calls wait already: \(failure.message)")
+      let error = RPCError(.unavailable, "the queue of \(waiting.count) calls is full: \(failure.message)")
       return attempt.failed(error, sent: false)
     }
     waiting.append(attempt)

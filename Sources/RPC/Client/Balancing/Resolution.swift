@@ -32,7 +32,7 @@ final class Resolution: @unchecked Sendable {
         self.channels.append(channel)
         if let latest = self.latest { Self.deliver(latest, to: channel) }
       }
-      self.perform(self.schedule.request(at: .now()))
+      self.perform(self.schedule.request(at: self.eventLoop.now))
     }
   }
 
@@ -69,7 +69,7 @@ final class Resolution: @unchecked Sendable {
     case .wait(let until):
       timer?.cancel()
       timer = eventLoop.assumeIsolated().scheduleTask(deadline: until) {
-        self.perform(self.schedule.timerFired(at: .now()))
+        self.perform(self.schedule.timerFired(at: self.eventLoop.now))
       }
     }
   }
@@ -90,7 +90,8 @@ final class Resolution: @unchecked Sendable {
       self.latest = result
       for channel in self.channels { Self.deliver(result, to: channel) }
       self.perform(
-        self.schedule.ended(at: .now(), isSuccess: !addresses.isEmpty, random: .random(in: -1...1)))
+        self.schedule.ended(
+          at: self.eventLoop.now, isSuccess: !addresses.isEmpty, random: .random(in: -1...1)))
       self.restIfUnused()
     }
   }
