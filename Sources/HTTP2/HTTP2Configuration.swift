@@ -17,7 +17,8 @@ package struct HTTP2Configuration: Sendable {
   /// What all streams of the connection may receive before their readers have consumed any of it.
   package var connectionWindowBytes = 8 << 20
 
-  /// What all streams of the connection may have queued for a peer that does not take it. While it is more, a stream
+  /// What all streams of the connection may have queued for a peer that does not take it, and what it takes to keep
+  /// that: a short message occupies much more than its bytes. While it is more, a stream
   /// that is to queue yet more is reset with ENHANCE_YOUR_CALM. A client's requests are its own to bound.
   package var maxQueuedBytes = Int.max
 
@@ -47,8 +48,9 @@ package struct HTTP2Configuration: Sendable {
   /// How long what is written, which is never much more than 128 KiB, may wait for the socket to take it. Whoever
   /// speaks HTTP/2 reads its socket at all times. Also how long a connection that is over waits for its last bytes.
   package var writeStallTimeout: Duration? = .seconds(20)
-  /// How long streams may have bytes for a peer that grants no window for them, or for fewer than `windowStallBytes`.
-  /// A reader may be busy for a while with what it has, so this is longer; what waits meanwhile is bounded.
+  /// How long a stream may have bytes for a peer that grants no window for them, or for fewer than `windowStallBytes`,
+  /// before it is reset with ENHANCE_YOUR_CALM; when that is all streams together, the connection ends. A reader may be
+  /// busy for a while with what it has, so this is longer; what waits meanwhile is bounded.
   package var windowStallTimeout: Duration?
 
   // MARK: Keepalive (gRFC A8, A9)
@@ -113,7 +115,7 @@ package struct HTTP2Configuration: Sendable {
   static let windowStallBytes = 16 << 10
   /// How long a connection that is over waits for its last bytes to leave where no `writeStallTimeout` says so.
   static let closeTimeout: Duration = .seconds(20)
-  /// How long we go on reading after an error's GOAWAY. Closing at once, with bytes unread, makes the kernel send a RST,
-  /// and the peer may then never see the reason.
+  /// How long the channel of a connection that an error has ended stays open, and what comes is read and dropped.
+  /// Closing at once, with bytes unread, makes the kernel send a RST, and the peer may then never see the reason.
   static let lingerTime = TimeAmount.seconds(1)
 }

@@ -45,10 +45,11 @@ extension HTTP2Connection {
 
   func moveFrame(of stream: HTTP2Stream, head: UnsafePointer<UInt8>, length: Int) {
     counted.dataBytesSent += length
-    queuedBytes -= length
     limits.sentData()
     outbound.writeBytes(UnsafeRawBufferPointer(start: head, count: 9))
+    let before = stream.queuedBytes
     stream.moveFrame(length, to: &outbound)
+    queuedBytes -= before - stream.queuedBytes
   }
 
   func settingsReceived() {
@@ -73,11 +74,12 @@ extension HTTP2Connection {
 
   static let tooManyPings = "too_many_pings"
 
-  /// The peer has reset a stream, which is `nil` when it was no longer open.
+  /// The peer has reset a stream, which is `nil` when it was no longer open. Then it has freed nothing: some clients
+  /// answer so whenever we end a stream on which they still could send. It counts as a frame that does no work.
   func resetReceived(_ stream: HTTP2Stream?) {
     counted.resetsReceived += 1
-    guard role == .server, let context else { return }
-    let rapid = stream.map { ticks - $0.openedAtTick < 2 } ?? true
+    guard role == .server, let context, let stream else { return }
+    let rapid = ticks - stream.openedAtTick < 2
     if !limits.resets.received(rapid: rapid, now: context.eventLoop.now) {
       terminate(.enhanceYourCalm, reason: "too many streams reset")
     }

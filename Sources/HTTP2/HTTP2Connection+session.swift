@@ -8,11 +8,9 @@ extension HTTP2Connection {
     nghttp2_option_set_no_auto_window_update(option, 1)
     nghttp2_option_set_no_closed_streams(option, 1)
     nghttp2_option_set_max_outbound_ack(option, HTTP2Configuration.maxOutboundAcks)
-    // Behind our own count, which knows how long a stream was open and goes on during a drain: no lower than what
-    // that allows a patient peer, or nghttp2 would end its connection first.
-    nghttp2_option_set_stream_reset_rate_limit(
-      option, UInt64(configuration.resets.burst * ResetBudget.rapidCost),
-      UInt64(configuration.resets.perSecond * ResetBudget.rapidCost))
+    // Out of the way of our own count, which goes on during a drain and knows how long a stream was open, and whether it
+    // still was: nghttp2 would end the connection of a client that only confirms what we have ended.
+    nghttp2_option_set_stream_reset_rate_limit(option, .max, .max)
 
     var session: OpaquePointer?
     let user = Unmanaged.passUnretained(self).toOpaque()

@@ -13,7 +13,9 @@ extension HTTP2Connection {
     tick = eventLoop.assumeIsolated().scheduleTask(in: timers.period) {
       guard self.session != nil else { return }
       self.ticks += 1
-      self.perform(self.timers.check(self.sight, now: eventLoop.now))
+      let now = eventLoop.now
+      self.perform(self.timers.check(self.sight, now: now))
+      self.resetStalledStreams(now)
       self.releaseBufferIfIdle()
       if self.session != nil { self.scheduleTick(on: eventLoop) }
     }
@@ -25,7 +27,15 @@ extension HTTP2Connection {
       streamsOpened: counted.streamsOpened, openStreams: streamCount, isIntroduced: isIntroduced,
       headerBlocks: limits.scanner.headerBlocks,
       headerBlock: limits.scanner.isInHeaderBlock ? limits.scanner.headerBlocks : 0, unsentBytes: unsentBytes,
-      queuedBytes: queuedBytes, isDraining: isDraining)
+      queuedBytes: streams.reduce(0) { $0 + $1.unsentBytes }, isDraining: isDraining)
+  }
+
+  /// The connection as a whole may be read from all the time, and some of its streams never.
+  private func resetStalledStreams(_ now: NIODeadline) {
+    guard let timeout = configuration.windowStallTimeout, !isTerminating else { return }
+    for stream in streams where stream.isStalled(for: TimeAmount(timeout), now: now) {
+      stream.reset(.enhanceYourCalm)
+    }
   }
 
   /// A channel is writable until a good deal waits in it, so that alone does not say that the socket takes anything.

@@ -26,7 +26,7 @@ package final class HTTP2Connection: ChannelDuplexHandler {
 
   /// Open streams, in no order. nghttp2 holds unretained pointers to them.
   var streams: ContiguousArray<HTTP2Stream> = []
-  /// What all streams have queued.
+  /// What all streams have queued occupies.
   var queuedBytes = 0
   /// Streams whose queue shrank during the current pump.
   var moved: [HTTP2Stream] = []

@@ -27,6 +27,11 @@ package final class HTTP2Stream {
   private var outbound = OutboundQueue()
   private var outboundFinished = false
   private var trailers: HeaderBlock?
+  /// Server: what a client that still sends is told when the answer is complete. That is no error (RFC 9113, 8.1),
+  /// unless it is said to be.
+  package var codeAfterEnd = HTTP2ErrorCode.noError
+  private var sentBytes = 0
+  private var backlog = Backlog(enough: HTTP2Configuration.windowStallBytes)
   /// nghttp2 asked for data, there was none, and it will not ask again until told to.
   private var isDeferred = false
   private var isInMoved = false
@@ -39,8 +44,10 @@ package final class HTTP2Stream {
       connection.configuration.maxHeaderListBytes * HTTP2Configuration.headerListTerminationFactor
   }
 
-  /// Bytes written and not yet handed to the socket.
-  package var queuedBytes: Int { outbound.count }
+  /// What the bytes occupy that are written and not yet handed to the socket.
+  package var queuedBytes: Int { outbound.occupiedBytes }
+  /// Those bytes themselves.
+  var unsentBytes: Int { outbound.count }
 
   /// Client: whether any of the request has left us.
   package var wasSent: Bool { id <= connection?.lastSentStreamID ?? 0 }
@@ -71,9 +78,9 @@ package final class HTTP2Stream {
       reset(.enhanceYourCalm)
       return false
     }
-    let before = outbound.count
+    let before = queuedBytes
     outbound.append(prefix, body)
-    connection.queuedBytes += outbound.count - before
+    connection.queuedBytes += queuedBytes - before
     resume()
     return true
   }
@@ -95,7 +102,7 @@ package final class HTTP2Stream {
   }
 
   private func dropQueue() {
-    connection?.queuedBytes -= outbound.count
+    connection?.queuedBytes -= queuedBytes
     outbound.removeAll()
   }
 
@@ -172,10 +179,17 @@ package final class HTTP2Stream {
 
   func moveFrame(_ length: Int, to buffer: inout ByteBuffer) {
     outbound.move(length, to: &buffer)
+    sentBytes += length
     if !isInMoved {
       isInMoved = true
       connection?.moved.append(self)
     }
+  }
+
+  /// Whether the peer has granted too little window for what waits, for so long. To be asked now and then.
+  func isStalled(for timeout: TimeAmount, now: NIODeadline) -> Bool {
+    backlog.see(waiting: outbound.count, gone: sentBytes, now)
+    return backlog.since.map { now - $0 >= timeout } ?? false
   }
 
   func reportMoved() {

@@ -30,6 +30,12 @@ package struct OutboundQueue {
   /// Bytes waiting.
   package private(set) var count = 0
 
+  /// What they occupy. A message of a few bytes is mostly what is kept to know of it.
+  package var occupiedBytes: Int { count + others.count * Self.pieceBytes }
+
+  /// For a piece: its entry, the header of its buffer, and what the buffer is larger than its bytes.
+  static let pieceBytes = 128
+
   package init() {}
 
   package mutating func append(_ prefix: Prefix, _ body: ByteBuffer) {

@@ -287,6 +287,29 @@ import Testing
     #expect(peer.goAway?.debug == "the peer grants no window")
   }
 
+  @Test("ends a call whose peer takes others, and nothing of this one")
+  func stalledStream() throws {
+    let peer = try RawPeer { $0.windowStallTimeout = .seconds(60) }
+    try peer.write(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8))
+    // SETTINGS_INITIAL_WINDOW_SIZE: 0.
+    try peer.send(.settings([(4, 0)]), .settingsAck, .request(1, end: true), .request(3, end: true))
+    let calls = peer.delegate.streams
+    for call in calls {
+      call.stream.respond(Pair.response, endStream: false)
+      call.stream.write(.none, ByteBuffer(repeating: 1, count: 100_000))
+    }
+    for second in 0..<70 {
+      try peer.advance(.seconds(1))
+      try peer.send(.windowUpdate(0, 1000), .windowUpdate(3, 1000))
+      if second == 55 { #expect(calls[0].recorder.closeCode == nil) }
+    }
+    #expect(calls[0].recorder.closeCode == .enhanceYourCalm)
+    #expect(peer.resets(1) == [.enhanceYourCalm])
+    #expect(calls[1].recorder.closeCode == nil)
+    #expect(peer.http2.queuedBytes == 30_000)
+    #expect(peer.goAway == nil)
+  }
+
   @Test("is pinged, and closed when that is not answered", arguments: [HTTP2Connection.Role.client, .server])
   func keepalive(role: HTTP2Connection.Role) throws {
     let peer = try RawPeer(role: role) {

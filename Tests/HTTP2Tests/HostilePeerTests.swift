@@ -105,6 +105,18 @@ import Testing
     #expect(peer.delegate.isClosed)
   }
 
+  @Test("that never learns how many streams it may have is refused more, and cut off in the end")
+  func refusedForEver() throws {
+    let peer = try RawPeer { $0.ownResets = RateLimit(burst: 500, perSecond: 1) }
+    try peer.write(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8))
+    try peer.send(.settings())
+    for turn in 0..<10 { try peer.send(100) { .request(Int32(200 * turn + 2 * $0 + 1)) } }
+    #expect(peer.goAway?.code == .enhanceYourCalm)
+    #expect(peer.delegate.streams.count == 256)
+    // No more than were under way when it was one too many.
+    #expect((501...600).contains(peer.http2.counters.resetsSent))
+  }
+
   @Test(
     "that breaks rules nghttp2 does not forgive is cut off at once",
     arguments: [
@@ -194,6 +206,34 @@ import Testing
     #expect(peer.http2.queuedBytes == 0)
   }
 
+  @Test("cannot make us keep more by asking for it in small pieces")
+  func smallHoarder() throws {
+    let peer = try RawPeer { $0.maxQueuedBytes = 100_000 }
+    try peer.write(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8))
+    // SETTINGS_INITIAL_WINDOW_SIZE: 0.
+    try peer.send(.settings([(4, 0)]), .settingsAck)
+    try peer.send(.request(1, end: true), .request(3, end: true))
+    let first = peer.delegate.streams[0].stream
+    let second = peer.delegate.streams[1].stream
+    for stream in [first, second] { stream.respond(Pair.response, endStream: false) }
+    func fill(_ stream: HTTP2Stream) -> Int {
+      (1...100_000).first { _ in
+        !stream.write(.lengthPrefix(flag: 0, length: 1), ByteBuffer(repeating: 1, count: 1))
+      } ?? 0
+    }
+    #expect((700..<800).contains(fill(first)))
+    try peer.advance(.zero)
+    #expect(peer.http2.queuedBytes == 0)
+    // What goes out in frames of any size is given back to the last byte.
+    for _ in 0..<500 { second.write(.lengthPrefix(flag: 0, length: 1), ByteBuffer(repeating: 1, count: 1)) }
+    #expect(peer.http2.queuedBytes == second.queuedBytes)
+    for increment in [1, 7, 1000, 1991, 1] as [UInt32] {
+      try peer.send(.windowUpdate(3, increment))
+      #expect(peer.http2.queuedBytes == second.queuedBytes)
+    }
+    #expect(peer.http2.queuedBytes == 0)
+  }
+
   @Test("is not waited for when it takes no GOAWAY")
   func deaf() throws {
     let peer = try RawPeer()
@@ -202,6 +242,58 @@ import Testing
     try peer.send(1100) { _ in .windowUpdate(0, 1) }
     #expect(!peer.channel.isActive)
     #expect(peer.delegate.isClosed)
+  }
+}
+
+@Suite("A client that does nothing wrong") struct HonestClientTests {
+  @Test("may open streams before it knows how many, and be refused most of them")
+  func eager() throws {
+    let peer = try RawPeer()
+    try peer.write(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8))
+    try peer.send(.settings())
+    try peer.send(1256) { .request(Int32(2 * $0 + 1), end: true) }
+    #expect(peer.delegate.streams.count == 256)
+    #expect(peer.resets(2511) == [.refusedStream])
+    #expect(peer.http2.counters.resetsSent == 1000)
+    #expect(peer.goAway == nil)
+    try peer.send(.settingsAck)
+    let call = try #require(peer.delegate.streams.first)
+    call.stream.respond(Pair.response, endStream: true)
+    try peer.advance(.zero)
+    try peer.send(.request(2601, end: true))
+    #expect(peer.delegate.streams.count == 257)
+  }
+
+  @Test("may reset streams that we have ended early")
+  func lateResets() throws {
+    let peer = try RawPeer { $0.resets = RateLimit(burst: 20, perSecond: 1) }
+    try peer.introduce()
+    for call in 0..<1000 {
+      try peer.send(.request(Int32(2 * call + 1)))
+      try #require(peer.delegate.streams.last).stream.respond(Pair.response, endStream: true)
+      try peer.advance(.zero)
+      try peer.send(.reset(Int32(2 * call + 1), .noError))
+    }
+    #expect(peer.goAway == nil)
+    #expect(peer.http2.counters.resetsReceived == 1000)
+  }
+
+  @Test("may be refused more than we have room for")
+  func full() throws {
+    let peer = try RawPeer {
+      $0.resets = RateLimit(burst: 20, perSecond: 1)
+      $0.maxQueuedBytes = -1
+    }
+    try peer.introduce()
+    for call in 0..<200 {
+      try peer.send(.request(Int32(2 * call + 1), end: true))
+      let stream = try #require(peer.delegate.streams.last).stream
+      stream.respond(Pair.response, endStream: false)
+      #expect(!stream.write(.none, ByteBuffer(bytes: [1])))
+      try peer.advance(.zero)
+    }
+    #expect(peer.resets(399) == [.enhanceYourCalm])
+    #expect(peer.goAway == nil)
   }
 }
 

@@ -200,7 +200,7 @@ extension FrameHead {
   @Test(
     "is shared by resets the peer makes us send",
     arguments: [
-      HTTP2ErrorCode.protocolError, .flowControlError, .streamClosed, .frameSizeError, .refusedStream,
+      HTTP2ErrorCode.protocolError, .flowControlError, .streamClosed, .frameSizeError,
     ])
   func provoked(code: HTTP2ErrorCode) {
     var budget = Self.budget()
@@ -212,7 +212,7 @@ extension FrameHead {
 
   @Test(
     "is not touched by resets we decide on, which have their own",
-    arguments: [HTTP2ErrorCode.cancel, .noError])
+    arguments: [HTTP2ErrorCode.cancel, .noError, .refusedStream, .enhanceYourCalm])
   func own(code: HTTP2ErrorCode) {
     var budget = Self.budget()
     #expect((0...100).map { _ in budget.takesOwn(code) }.firstIndex(of: false) == 100)

@@ -15,5 +15,16 @@ import Testing
     var out = ByteBuffer()
     while queue.count > 0 { queue.move(min(size, queue.count), to: &out) }
     #expect(Array(out.readableBytesView) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 0, 0, 0])
+    #expect(queue.occupiedBytes == 0)
+  }
+
+  @Test("count for what it takes to keep them, however few they are")
+  func occupied() {
+    var queue = OutboundQueue()
+    for _ in 0..<100 { queue.append(.lengthPrefix(flag: 0, length: 1), ByteBuffer(bytes: [7])) }
+    #expect(queue.count == 600)
+    #expect(queue.occupiedBytes == 600 + 99 * OutboundQueue.pieceBytes)
+    // What an entry in the queue takes, and the least that NIO allocates for a buffer.
+    #expect(OutboundQueue.pieceBytes >= 40 + 64)
   }
 }

@@ -1,3 +1,4 @@
+import HTTP2
 import NIOCore
 import Testing
 
@@ -32,6 +33,32 @@ import Testing
           // Its task is about to end on the loop that answers.
           while let error = await status({ try await second.unary(path: echo, request: ByteBuffer()) }) {
             #expect(error == .serverIsBusy)
+          }
+        }
+      }
+    }
+  }
+
+  @Test("A connection that runs many handlers leaves places for those that run few")
+  func shares() async throws {
+    let held = HeldCalls()
+    try await withServer([held.method, .echo], configure: { $0.maxRunningHandlersPerServer = 64 }) {
+      address in
+      try await withClient(address) { first in
+        try await withClient(address) { second in
+          try await withClient(address) { third in
+            try await withClient(address) { fourth in
+              var shares: [Int] = []
+              for client in [first, second, third, fourth] {
+                let (running, error) = await held.fill(client)
+                shares.append(running)
+                #expect(error == .serverIsBusy)
+              }
+              // A quarter of what the others leave, but never fewer than eight.
+              #expect(shares == [13, 10, 8, 8])
+              await held.release.raise()
+              await held.ended()
+            }
           }
         }
       }
@@ -144,6 +171,28 @@ import Testing
     try await withLoopback([stuck], configure: { $0.defaultDeadline = .milliseconds(20) }) { client in
       let error = await status { try await client.unary(path: "/test.Service/Stuck", request: ByteBuffer()) }
       #expect(error?.code == .deadlineExceeded)
+    }
+  }
+
+  @Test(
+    "A deadline that passes is told by the status, and behind it a client that still sends is told to stop",
+    arguments: [
+      (asked: "5m", limit: nil, code: HTTP2ErrorCode.cancel),
+      // Only the server's own: RST(CANCEL) would make it CANCELLED for other people's clients.
+      (asked: nil, limit: .milliseconds(5), code: .noError),
+      (asked: "9S", limit: .milliseconds(5), code: .noError),
+    ] as [(asked: String?, limit: Duration?, code: HTTP2ErrorCode)])
+  func expiry(asked: String?, limit: Duration?, code: HTTP2ErrorCode) async throws {
+    let cancelled = Signal()
+    let stuck = MethodDefinition.streaming("Stuck") { _, _, _ in
+      do { try await untilCancelled() } catch { await cancelled.raise() }
+    }
+    try await withServer([stuck], configure: { $0.maxDeadline = limit }) { address in
+      let ending = try await RawCall.ending(of: "/test.Service/Stuck", timeout: asked, at: address)
+      #expect(ending.fields.contains("grpc-status: 4"))
+      #expect(ending.hasEnded)
+      #expect(ending.code == code)
+      await cancelled.wait()
     }
   }
 }

@@ -51,18 +51,74 @@ import Testing
       }
     }
     #expect(state.headersEnded() == .start)
+    let head = state.bufferedBytes
+    #expect(head == state.head.bytes)
+    state.handlerBegan()
     let bytes: [UInt8] = [0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 1, 8, 0, 0]
     _ = bytes.withUnsafeBytes { state.received($0) }
-    #expect(state.bufferedBytes == bytes.count)
+    #expect(state.bufferedBytes == head + bytes.count)
     _ = try state.next()
-    #expect(state.bufferedBytes == 9)
+    #expect(state.bufferedBytes == head + 9)
     _ = state.finish()
-    // The handler still has what it took.
-    #expect(state.bufferedBytes == 1)
+    state.streamClosed()
+    // The handler still has the headers, and what it took.
+    #expect(state.bufferedBytes == head + 1)
     let returned = state.takeReturnable()
     #expect(returned == bytes.count)
     state.handlerEnded()
     #expect(state.bufferedBytes == 0)
+  }
+
+  @Test("Headers count while a handler has them")
+  func headers() async throws {
+    let held = HeldCalls()
+    let server = try await RunningServer.start([held.method], configure: { $0.maxBufferedBytes = 70_000 })
+    try await withClient(server.address) { client in
+      let (running, error) = await held.fill(
+        client, metadata: ["x-long": String(repeating: "x", count: 6_800)])
+      // Some 7,000 bytes each, with what the protocol adds.
+      #expect(running == 9)
+      #expect(error == .connectionHoldsTooMuch)
+      let before = try await buffered(by: server)
+      #expect((9 * 6_800...70_000).contains(before))
+      await held.release.raise()
+      await held.ended()
+      // What ended last is about to be forgotten by the loop that answers.
+      while try await buffered(by: server) > 0 {}
+    }
+    await server.stop()
+  }
+
+  private func buffered(by server: RunningServer) async throws -> Int {
+    try await server.server.connections(on: loops.client.any()).get().reduce(0) { $0 + $1.bufferedBytes }
+  }
+
+  @Test("Requests that came too slowly are forgotten when their time is over")
+  func slowRequests() async throws {
+    let server = try await RunningServer.start(
+      [.echo],
+      configure: {
+        $0.requestTimeout = .milliseconds(20)
+        $0.maxBufferedBytes = 100_000
+      })
+    try await withClient(server.address) { client in
+      // Each is all but complete, and two are more than may be held.
+      for _ in 0..<5 {
+        let error = await status {
+          try await client.stream(
+            path: echo,
+            requests: {
+              try await $0.write(ByteBuffer(repeating: 1, count: 60_000))
+              try await untilCancelled()
+            },
+            responses: { for try await _ in $0 {} })
+        }
+        #expect(error == RPCError(.deadlineExceeded, "the request has not arrived in time"))
+        while try await buffered(by: server) > 0 {}
+      }
+      _ = try await client.unary(path: echo, request: ByteBuffer(repeating: 1, count: 90_000))
+    }
+    await server.stop()
   }
 
   @Test(

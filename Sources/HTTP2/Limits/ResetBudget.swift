@@ -5,8 +5,9 @@ import NIOCore
 /// - Rapid Reset (CVE-2023-44487): the peer opens streams and resets them as fast as it can write.
 /// - MadeYouReset (CVE-2025-8671): the peer opens streams and breaks a rule on each, so that we reset them.
 ///
-/// Both draw on one budget. Resets our application decides on, such as at a deadline or after an early answer, draw on
-/// one of their own, so generous that it bounds only a peer that does nothing but provoke them.
+/// Both draw on one budget. Resets we decide on, such as at a deadline, after an early answer, or because we are full,
+/// draw on one of their own, so generous that it bounds only a peer that does nothing but provoke them. A client that is
+/// refused in a busy moment has done nothing wrong, and will be back.
 struct ResetBudget {
   private var peer: TokenBucket
   private var own: TokenBucket
@@ -27,10 +28,11 @@ struct ResetBudget {
     peer.take(rapid ? Self.rapidCost : Self.unhurriedCost, now: now())
   }
 
-  /// We reset a stream; false when it is one too many.
+  /// We reset a stream; false when it is one too many. nghttp2 has a code of its own for each rule that a peer can
+  /// break on a stream. It refuses those that are opened before the peer can know how many it may have.
   mutating func sent(_ code: HTTP2ErrorCode, now: @autoclosure () -> NIODeadline) -> Bool {
     switch code {
-    case .noError, .cancel, .internalError: own.take(1, now: now())
+    case .noError, .cancel, .internalError, .refusedStream, .enhanceYourCalm: own.take(1, now: now())
     default: peer.take(Self.rapidCost, now: now())
     }
   }

@@ -43,9 +43,10 @@ package final class RPCServer: Service, Sendable {
     package var maxDeadline: Duration?
     /// What is different for some methods, by full name: `mainstreet.store.v1.StoreService/ImportPolls`.
     package var methods: [String: MethodLimits] = [:]
-    /// Request bytes a connection may make us hold: those no handler has taken, and the message each handler took
-    /// last, as long as it was when inflated. Flow control alone cannot bound them: a message longer than the window
-    /// completes only if its bytes are returned before. A call whose bytes come to more ends as RESOURCE_EXHAUSTED.
+    /// Request bytes a connection may make us hold: the headers of calls, what no handler has taken, and the message
+    /// each handler took last, as long as it was when inflated. Flow control alone cannot bound them: a message longer
+    /// than the window completes only if its bytes are returned before. A call whose bytes come to more ends as
+    /// RESOURCE_EXHAUSTED.
     package var maxBufferedBytes = 64 << 20
     /// The same for the server. A call whose bytes come to more ends as UNAVAILABLE, and so does one of a connection
     /// that holds more than is left, so that a few connections cannot take all.

@@ -10,7 +10,8 @@ struct RequestHead {
   }
 
   private let maxBytes: Int
-  private var bytes = 0
+  /// As they count against the limit, and about what it takes to keep them.
+  private(set) var bytes = 0
   private var isPost = false
   private var isGRPC = false
   private var unknownPath: String?

@@ -57,6 +57,11 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
       maxResponseBytes: method.limits.maxResponseBytes,
       acceptsGzip: state.head.acceptsGzip == true,
       responseEncoding: method.limits.responseCompression.encoding(of: state.head))
+    do {
+      try countBuffered()
+    } catch {
+      return end(with: error)
+    }
     if let deadline { connection.deadlines.include(deadline) }
     // One timer for all calls of the connection, set already but for the first in a while.
     if state.isArriving, let timeout = connection.requestTimeout {
@@ -96,6 +101,11 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     countedBytes += change
   }
 
+  private func giveBack() {
+    // Less than before is never too much.
+    try? countBuffered()
+  }
+
   func inboundEnded() {
     perform(state.inboundEnded())
   }
@@ -106,6 +116,8 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
 
   func closed(_ code: HTTP2ErrorCode) {
     abandon(.cancelled)
+    state.streamClosed()
+    giveBack()
   }
 
   private func perform(_ action: ServerCallState.Action) {
@@ -134,6 +146,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     } catch {
       return end(with: error)
     }
+    state.handlerBegan()
     // One task and one closure for each call: this is the path every request takes.
     switch method.handler {
     case .unary(let handler):
@@ -174,8 +187,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   private func releaseHandler() {
     connection.endHandler(lasting: isLasting)
     state.handlerEnded()
-    // Less than before is never too much.
-    try? countBuffered()
+    giveBack()
   }
 
   func takeMessage() throws -> NextMessage {
@@ -248,8 +260,12 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   }
 
   /// The deadline has passed. The client's own clock usually tells it so; where ours is first, the status does,
-  /// which a bare RST(CANCEL) would not. A client that has stopped reading gets the RST.
-  func expire() {
+  /// which a bare RST(CANCEL) would not. A client that has stopped reading gets the RST alone.
+  ///
+  /// One that still sends gets it too, behind the status, if the deadline was its own. Before that has passed gRPC's
+  /// C core takes a RST(CANCEL) it reads together with the status for the status, and makes it CANCELLED.
+  func expire(_ now: NIODeadline) {
+    if let timeout = state.head.timeout, began + timeout <= now { stream.codeAfterEnd = .cancel }
     guard stream.queuedBytes > 0 else {
       return end(
         with: RPCError(
@@ -275,7 +291,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     let now = NIODeadline.now()
     counters?.ended(code, after: Int((now - began).nanoseconds))
     connection.lastEnded = now
-    try? countBuffered()
+    giveBack()
     stream.consume(state.takeReturnable())
     task?.cancel()
     task = nil

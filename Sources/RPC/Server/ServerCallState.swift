@@ -25,6 +25,9 @@ struct ServerCallState {
   private(set) var head: RequestHead
   private var messages: InboundMessages
   private var takenBytes = 0
+  private var headBytes = 0
+  private var isHandlerRunning = false
+  private var isClosed = false
   private var isInboundEnded = false
   private(set) var hasSentHeaders = false
 
@@ -49,6 +52,7 @@ struct ServerCallState {
   mutating func headersEnded() -> Action {
     guard phase == .head else { return .none }
     if let refusal = head.refusal { return .refuse(refusal) }
+    headBytes = head.bytes
     if let limits = head.method?.limits {
       messages = InboundMessages(maxMessageBytes: limits.maxRequestBytes)
     }
@@ -97,12 +101,24 @@ struct ServerCallState {
   /// Whether the message taken last came compressed.
   var tookCompressed: Bool { messages.tookCompressed }
 
-  /// Request bytes held: those that wait for the handler, and the message it took last. That one may be much longer
-  /// than what came, and the handler has it even if the call has ended.
-  var bufferedBytes: Int { messages.bufferedBytes + takenBytes }
+  /// Request bytes held: the headers, the messages that wait for the handler, and the one it took last. That may be
+  /// much longer than what came, and the handler has it even if the call has ended.
+  var bufferedBytes: Int { headBytes + messages.bufferedBytes + takenBytes }
+
+  mutating func handlerBegan() { isHandlerRunning = true }
 
   /// The handler has returned.
-  mutating func handlerEnded() { takenBytes = 0 }
+  mutating func handlerEnded() {
+    isHandlerRunning = false
+    takenBytes = 0
+    if isClosed { headBytes = 0 }
+  }
+
+  /// The stream is gone, and with it the call, but for a handler that still runs.
+  mutating func streamClosed() {
+    isClosed = true
+    if !isHandlerRunning { headBytes = 0 }
+  }
 
   /// Bytes to give back to the stream's window.
   mutating func takeReturnable() -> Int { messages.takeReturnable() }

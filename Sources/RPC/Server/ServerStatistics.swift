@@ -30,7 +30,7 @@ package struct ConnectionSnapshot: Sendable {
   package let age: Duration
   package let openCalls: Int
   package let runningHandlers: Int
-  /// Request bytes held for handlers and by them.
+  /// Request bytes held for handlers and by them, headers included.
   package let bufferedBytes: Int
   package let isDraining: Bool
   /// Since when no call has been open; nil while one is.
