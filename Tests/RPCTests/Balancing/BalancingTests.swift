@@ -218,6 +218,30 @@ import Testing
     }
   }
 
+  @Test("calls one that was ejected again when its time is over")
+  func readmission() async throws {
+    try await withServers(2) { servers in
+      var configuration = RPCClient.Configuration()
+      configuration.outlierDetection?.interval = .milliseconds(1)
+      configuration.outlierDetection?.baseEjectionTime = .milliseconds(1)
+      let channel = LoopChannel(
+        target: try target(servers), resolution: nil, configuration: configuration,
+        eventLoop: loops.client.any(), logger: .quiet)
+      func who() async throws -> Int? {
+        try await ClientCall.once(on: channel, path: "/test.Service/Who").unary(ByteBuffer())
+          .message.getInteger(at: 0)
+      }
+      while try await channel.eventLoop.submit({ channel.rotation.count }).get() < 2 { _ = try await who() }
+      let ejected = try await channel.eventLoop.submit {
+        for _ in 0..<5 { channel.subchannels[1].record(.internal) }
+        return channel.rotation.map(\.address)
+      }.get()
+      #expect(ejected == [servers[0].address])
+      while try await who() != 1 {}
+      _ = try await channel.eventLoop.submit { channel.shutDown() }.get()
+    }
+  }
+
   @Test("closes its connections when it has not been used for long, and makes them again")
   func idle() async throws {
     try await withServers(2) { servers in
