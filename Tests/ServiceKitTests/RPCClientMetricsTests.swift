@@ -18,6 +18,9 @@ import Testing
     let target = RPCTarget(.tcp(host: "127.0.0.1", port: listener.localAddress?.port ?? 0))
     var configuration = RPCClient.Configuration()
     configuration.connectTimeout = .milliseconds(20)
+    // One attempt, however long the test takes.
+    configuration.backoff.initial = .seconds(3600)
+    configuration.backoff.maximum = .seconds(3600)
     let channel = LoopChannel(
       target: target, resolution: nil, configuration: configuration, eventLoop: group.any(), logger: quiet,
       metrics: ClientConnectionMetrics(target: target, factory: registry))

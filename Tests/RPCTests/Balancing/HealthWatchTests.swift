@@ -71,6 +71,7 @@ import Testing
       channel.subchannels.first?.connections.values.first?.channel?.close(promise: nil)
     }.get()
     _ = try await call.initialMetadata()
+    #expect(try await channel.eventLoop.submit { call.error }.get() == nil)
     call.cancel()
     _ = try await channel.eventLoop.submit { channel.shutDown() }.get()
     await server.stop()
