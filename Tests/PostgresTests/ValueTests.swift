@@ -10,7 +10,8 @@ struct ValueTests {
   private func roundTrip<Value: PostgresValue & Equatable>(
     _ type: String, _ cases: [(Value, literal: String)], comparison: String = "="
   ) async throws {
-    try await TestDatabase.withClient { client in
+    // No table is needed, so no database either.
+    try await TestDatabase.withClient(TestDatabase.serverURL) { client in
       for (value, literal) in cases {
         let back = try await client.value(Query<Value, Value>(text: "SELECT $1::\(type)", parameter: value))
         #expect(back == value)
@@ -34,8 +35,14 @@ struct ValueTests {
     try await roundTrip("int8", [(Int(42), "42")])
   }
 
-  @Test("float8 and bool")
-  func doubleAndBool() async throws {
+  @Test("float4, float8 and bool")
+  func floatsAndBool() async throws {
+    try await roundTrip(
+      "float4",
+      [
+        (Float(1.5), "1.5"), (-0.1, "'-0.1'"), (.infinity, "'Infinity'"),
+        (.greatestFiniteMagnitude, "3.4028235e38"), (.leastNonzeroMagnitude, "'1e-45'"),
+      ])
     try await roundTrip(
       "float8",
       [
@@ -136,6 +143,53 @@ struct ValueTests {
     try await roundTrip("int8[]", [([] as [Int64], "'{}'"), ([1, .max], "'{1,9223372036854775807}'")])
     try await roundTrip("text[]", [(["a", nil, "", "NULL"] as [String?], "'{a,NULL,\"\",\"NULL\"}'")])
     try await roundTrip("uuid[]", [([UUID(high: 0, low: 1)], "'{00000000-0000-0000-0000-000000000001}'")])
+    try await roundTrip("float4[]", [([Float(0.5), nil, -0.1], "'{0.5,NULL,-0.1}'")])
+    try await roundTrip("int2[]", [([Int16.min, nil], "'{-32768,NULL}'")])
+    try await roundTrip("int4[]", [([nil, Int32.max], "'{NULL,2147483647}'")])
+    try await roundTrip("int8[]", [([nil, Int64.min, nil], "'{NULL,-9223372036854775808,NULL}'")])
+    try await roundTrip("int8[]", [([1, nil] as [Int?], "'{1,NULL}'")])
+    try await roundTrip(
+      "uuid[]", [([nil, UUID(high: 0, low: 1)], "'{NULL,00000000-0000-0000-0000-000000000001}'")])
+    try await roundTrip(
+      "timestamptz[]",
+      [
+        (
+          [PostgresTimestamp(microseconds: 1), nil, .infinity],
+          "'{1970-01-01 00:00:00.000001Z,NULL,infinity}'"
+        )
+      ])
+    try await roundTrip(
+      "interval[]", [([nil, PostgresInterval(months: 1, microseconds: 2)], "'{NULL,1 mon 2 us}'")])
+    try await roundTrip("jsonb[]", [([nil, PostgresJSON("[1, \"a\"]")], "array[NULL, '[1,\"a\"]']")])
+    try await roundTrip(
+      "tstzrange[]",
+      [
+        (
+          [
+            PostgresRange(PostgresTimestamp(microseconds: 0), until: PostgresTimestamp(microseconds: 1)),
+            .empty, nil,
+          ],
+          "'{\"[1970-01-01 00:00:00Z,1970-01-01 00:00:00.000001Z)\",empty,NULL}'"
+        )
+      ])
+    try await roundTrip("int4range[]", [([PostgresRange<Int32>(1, until: 5)], "'{\"[1,5)\"}'")])
+    try await roundTrip("int8range[]", [([PostgresRange<Int64>(1, until: 5)], "'{\"[1,5)\"}'")])
+    try await roundTrip(
+      "daterange[]",
+      [
+        (
+          [PostgresRange(PostgresDate(days: 0), until: PostgresDate(days: 1))],
+          "'{\"[1970-01-01,1970-01-02)\"}'"
+        )
+      ])
+    try await roundTrip(
+      "numrange[]",
+      [
+        (
+          [PostgresRange.from(.included(try #require(PostgresDecimal("0.5"))), to: .unbounded)],
+          "'{\"[0.5,)\"}'"
+        )
+      ])
     try await roundTrip("bool[]", [([true, false], "'{t,f}'")])
     try await roundTrip("float8[]", [([0.5], "'{0.5}'")])
     try await roundTrip("int4[]", [([Int32.min], "'{-2147483648}'")])

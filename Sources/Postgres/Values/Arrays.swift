@@ -10,6 +10,7 @@ extension Int16: PostgresArrayElement { package static var postgresArrayType: Po
 extension Int32: PostgresArrayElement { package static var postgresArrayType: PostgresType { .int4Array } }
 extension Int64: PostgresArrayElement { package static var postgresArrayType: PostgresType { .int8Array } }
 extension Int: PostgresArrayElement { package static var postgresArrayType: PostgresType { .int8Array } }
+extension Float: PostgresArrayElement { package static var postgresArrayType: PostgresType { .float4Array } }
 extension Double: PostgresArrayElement { package static var postgresArrayType: PostgresType { .float8Array } }
 extension String: PostgresArrayElement { package static var postgresArrayType: PostgresType { .textArray } }
 extension UUID: PostgresArrayElement { package static var postgresArrayType: PostgresType { .uuidArray } }
@@ -33,6 +34,9 @@ extension PostgresDecimal: PostgresArrayElement {
 }
 extension PostgresJSON: PostgresArrayElement {
   package static var postgresArrayType: PostgresType { .jsonbArray }
+}
+extension PostgresRange: PostgresArrayElement {
+  package static var postgresArrayType: PostgresType { Bound.postgresRangeArrayType }
 }
 extension Optional: PostgresArrayElement where Wrapped: PostgresArrayElement {
   package static var postgresArrayType: PostgresType { Wrapped.postgresArrayType }

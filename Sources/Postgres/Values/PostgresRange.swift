@@ -1,18 +1,32 @@
 /// A type that ranges are made of.
 package protocol PostgresRangeBound: PostgresValue, Hashable {
   static var postgresRangeType: PostgresType { get }
+  static var postgresRangeArrayType: PostgresType { get }
 }
 
-extension Int32: PostgresRangeBound { package static var postgresRangeType: PostgresType { .int4range } }
-extension Int64: PostgresRangeBound { package static var postgresRangeType: PostgresType { .int8range } }
+extension Int32: PostgresRangeBound {
+  package static var postgresRangeType: PostgresType { .int4range }
+  package static var postgresRangeArrayType: PostgresType { .int4rangeArray }
+}
+
+extension Int64: PostgresRangeBound {
+  package static var postgresRangeType: PostgresType { .int8range }
+  package static var postgresRangeArrayType: PostgresType { .int8rangeArray }
+}
+
 extension PostgresDate: PostgresRangeBound {
   package static var postgresRangeType: PostgresType { .daterange }
+  package static var postgresRangeArrayType: PostgresType { .daterangeArray }
 }
+
 extension PostgresDecimal: PostgresRangeBound {
   package static var postgresRangeType: PostgresType { .numrange }
+  package static var postgresRangeArrayType: PostgresType { .numrangeArray }
 }
+
 extension PostgresTimestamp: PostgresRangeBound {
   package static var postgresRangeType: PostgresType { .tstzrange }
+  package static var postgresRangeArrayType: PostgresType { .tstzrangeArray }
 }
 
 /// A range. Postgres brings ranges of whole numbers and days into the form `[lower, upper)`.

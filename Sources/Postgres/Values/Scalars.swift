@@ -26,6 +26,14 @@ extension Int: PostgresValue {
   }
 }
 
+extension Float: PostgresValue {
+  package static var postgresType: PostgresType { .float4 }
+  package func encode(into writer: inout WireWriter) { writer.write(bitPattern) }
+  package static func decode(_ reader: inout WireReader) throws(WireError) -> Float {
+    Float(bitPattern: try reader.read())
+  }
+}
+
 extension Double: PostgresValue {
   package static var postgresType: PostgresType { .float8 }
   package func encode(into writer: inout WireWriter) { writer.write(bitPattern) }
