@@ -88,6 +88,12 @@ extension PostgresClient.Configuration {
     return parameters
   }
 
+  /// Whether only a server that takes writes is good enough.
+  var requiresWrites: Bool {
+    let wanted = try? parameters().first { $0.name == "target_session_attrs" }?.value
+    return wanted == "read-write" || wanted == "primary"
+  }
+
   /// The URL's parameters with ours for those it leaves open. Session settings come first in `options`, so that
   /// the URL's own win. The last of them has the server look every second whether we are still there, so that it
   /// does not work on, with locks held, for a client that was killed.

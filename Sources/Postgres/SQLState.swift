@@ -13,6 +13,7 @@ package struct SQLState: RawRepresentable, Hashable, Sendable, CustomStringConve
   package static let uniqueViolation = Self("23505")
   package static let checkViolation = Self("23514")
   package static let exclusionViolation = Self("23P01")
+  package static let readOnlyTransaction = Self("25006")
   package static let inFailedTransaction = Self("25P02")
   package static let invalidStatementName = Self("26000")
   package static let serializationFailure = Self("40001")

@@ -29,7 +29,7 @@ package struct TransactionOptions: Sendable {
 
 extension PostgresClient {
   /// Runs `body` in a transaction on a connection of its own: committed when it returns, rolled back when it
-  /// throws. After a serialization failure or deadlock the whole of `body` is run again, so it must have no
+  /// throws. After a serialization failure or deadlock, or when the server has become a standby, the whole of `body` is run again, so it must have no
   /// effects outside the transaction. Never wait for another system in it.
   /// - Parameters:
   ///   - tenant: whose rows it may see.
@@ -83,9 +83,10 @@ package final class Transaction: Sendable {
     self.deadline = deadline
     timeout = (options.statementTimeout ?? configuration.statementTimeout) + .seconds(2)
     isReadOnly = options.isReadOnly
-    let access = options.isReadOnly ? "READ ONLY" : "READ WRITE"
+    // Never READ WRITE: whether the server takes writes is its operator's to say.
+    let access = options.isReadOnly ? " READ ONLY" : ""
     var opening = [
-      Step(unprepared: "BEGIN ISOLATION LEVEL \(options.isolation.rawValue) \(access)", name: "Begin")
+      Step(unprepared: "BEGIN ISOLATION LEVEL \(options.isolation.rawValue)\(access)", name: "Begin")
     ]
     // Nobody waits behind it.
     opening.append(Step(SetLockTimeout(milliseconds: 0)))
@@ -181,6 +182,13 @@ package final class Transaction: Sendable {
     do {
       return try await operation()
     } catch let error as PostgresError where error.isTransactionConflict || error.isStalePlan {
+      state.withLockedValue { $0.metConflict = true }
+      throw error
+    } catch let error as PostgresError
+      where error.sqlState == .readOnlyTransaction && !isReadOnly && lease.requiresWrites
+    {
+      // Run again it will be on a server that takes writes.
+      lease.demoted()
       state.withLockedValue { $0.metConflict = true }
       throw error
     }

@@ -30,7 +30,7 @@ extension PostgresError {
       RPCError(.aborted, "another change came in between; try again", reason: "CONFLICT")
     case .queryCanceled?:
       RPCError(.deadlineExceeded, "the database did not answer in time", reason: "DEADLINE_EXCEEDED")
-    case .adminShutdown?, .crashShutdown?, .cannotConnectNow?:
+    case .adminShutdown?, .crashShutdown?, .cannotConnectNow?, .readOnlyTransaction?:
       RPCError(
         .unavailable, "the database is not reachable", reason: "DATABASE_UNAVAILABLE", retryAfter: .seconds(1)
       )

@@ -10,6 +10,22 @@ struct TestServer {
   var url: String { "postgresql:///postgres?host=\(directory)&user=postgres" }
 
   static func with(_ body: (TestServer) async throws -> Void) async throws {
+    let initdb = "\(bin)/initdb -U postgres -A trust --no-sync"
+    try await with(dataFrom: initdb, body)
+  }
+
+  /// A server and a standby that follows it.
+  static func withStandby(_ body: (_ primary: TestServer, _ standby: TestServer) async throws -> Void)
+    async throws
+  {
+    try await with { primary in
+      let copy = "\(bin)/pg_basebackup -h \(primary.directory) -U postgres -c fast -R --no-sync"
+      try await with(dataFrom: copy) { standby in try await body(primary, standby) }
+    }
+  }
+
+  /// - Parameter command: makes a data directory where `-D` says.
+  private static func with(dataFrom command: String, _ body: (TestServer) async throws -> Void) async throws {
     var template = Array("/tmp/postgres-test-XXXXXX".utf8CString)
     let directory = try template.withUnsafeMutableBufferPointer { buffer in
       let path = try #require(buffer.baseAddress)
@@ -17,14 +33,22 @@ struct TestServer {
     }
     let server = TestServer(directory: directory)
     try server.asPostgres("chown", asRoot: "chown postgres \(directory)")
-    try server.asPostgres("\(bin)/initdb -D \(directory)/data -U postgres -A trust --no-sync >/dev/null")
+    try server.asPostgres("\(command) -D \(directory)/data >/dev/null")
     try server.start()
     let result: Result<Void, any Error>
     do { result = .success(try await body(server)) } catch { result = .failure(error) }
-    // Not killed: that would leave its shared memory behind.
-    try? server.asPostgres("\(bin)/pg_ctl -D \(directory)/data -m immediate stop >/dev/null")
+    // Not killed, and if it was, started once more: its shared memory would stay behind.
+    let stop = "\(bin)/pg_ctl -D \(directory)/data -m immediate stop >/dev/null 2>&1"
+    if (try? server.asPostgres(stop)) == nil {
+      try server.start()
+      try server.asPostgres(stop)
+    }
     try server.shell("rm -rf \(directory)")
     try result.get()
+  }
+
+  func promote() throws {
+    try asPostgres("\(Self.bin)/pg_ctl -D \(directory)/data -w promote >/dev/null")
   }
 
   func start() throws {
@@ -49,6 +73,11 @@ struct TestServer {
 
   private static let bin = "/usr/lib/postgresql/15/bin"
 
+  struct Failure: Error {
+    let command: String
+    let status: Int32
+  }
+
   /// Postgres refuses to run as root.
   private func asPostgres(_ command: String, asRoot: String? = nil) throws {
     if geteuid() != 0 {
@@ -60,6 +89,6 @@ struct TestServer {
 
   private func shell(_ command: String) throws {
     let status = command.withCString { system($0) }
-    try #require(status == 0, "\(command) ended with status \(status)")
+    guard status == 0 else { throw Failure(command: command, status: status) }
   }
 }

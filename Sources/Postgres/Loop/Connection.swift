@@ -12,6 +12,8 @@ final class Connection: @unchecked Sendable {
   private(set) var failure: PostgresError?
   /// The error with which the server said that it ends the connection.
   private(set) var farewell: PostgresError?
+  /// Takes no more requests, and is closed when it has answered what it was given.
+  var isRetired = false
   /// Bytes are waiting for room in the socket.
   private(set) var wantsWrite = false
   /// When something last came in, or was sent on an idle connection.
@@ -63,6 +65,10 @@ final class Connection: @unchecked Sendable {
 
   func fail(_ error: PostgresError) {
     if failure == nil { failure = error }
+  }
+
+  func failIfRetired() {
+    if isRetired, pipeline.isEmpty { fail(PostgresError(.connectionLost, "the server takes no writes")) }
   }
 
   /// The libpq call did not do what it must. Its own words go into the error.

@@ -59,7 +59,7 @@ extension IOLoop {
       // Closed in the meantime, or about to be.
       lose(connection)
       perform(pool.discarded())
-    } else if connection.isIdle {
+    } else if connection.isIdle, !connection.isRetired {
       perform(pool.release(connection))
     } else {
       discard(connection)

@@ -37,7 +37,8 @@ extension IOLoop {
   private func leastBusy() -> Connection? {
     var best: Connection?
     for slot in shared {
-      guard let connection = slot.connection, connection.failure == nil, !connection.wantsWrite,
+      guard let connection = slot.connection, connection.failure == nil, !connection.isRetired,
+        !connection.wantsWrite,
         connection.pipeline.count < configuration.pipelineDepth
       else { continue }
       if let count = best?.pipeline.count, count <= connection.pipeline.count { continue }
@@ -52,6 +53,13 @@ extension IOLoop {
       if error.isStalePlan, !request.isLeased, !request.avoidsPrepared {
         // Nothing of it was done, so it is sent again, parsed afresh.
         request.avoidsPrepared = true
+        request.reset()
+        waiting.prepend(request)
+        return
+      }
+      if error.sqlState == .readOnlyTransaction, requiresWrites, !request.isLeased, request.attempts < 3 {
+        // Nothing of it was done here either, and where the next connection goes writes are taken.
+        retireAll(because: connection)
         request.reset()
         waiting.prepend(request)
         return
@@ -85,6 +93,16 @@ extension IOLoop {
         "statement": "\(request.name)", "milliseconds": "\(duration.nanoseconds / 1_000_000)",
         "error": "\(error?.sqlState?.rawValue ?? error.map { "\($0.kind)" } ?? "none")",
       ])
+  }
+
+  /// The server turned out to take no writes any more, though it must: a standby by now, or about to be replaced by one.
+  /// Every connection made before may lead there; so each is closed as soon as it has nothing to do, and the next is
+  /// made to whichever server does take them.
+  func retireAll(because connection: Connection) {
+    guard !connection.isRetired else { return }
+    logger.warning("the server takes no writes any more; looking for one that does")
+    for connection in shared.compactMap(\.connection) + leased { connection.isRetired = true }
+    for connection in pool.removeIdle() { discard(connection) }
   }
 
   /// Gives up a shared connection: what may not have run goes to the front of the queue again.

@@ -19,6 +19,8 @@ final class IOLoop: @unchecked Sendable {
     case query(QueryOperation, Connection)
     case discard(Connection)
     case release(Connection)
+    /// The server behind this connection takes no writes any more.
+    case demoted(Connection)
     case listen(NotificationQueue)
     case unlisten(NotificationQueue)
     case opened(Target, Result<Connection, PostgresError>)
@@ -44,6 +46,7 @@ final class IOLoop: @unchecked Sendable {
   let logger: Logger
   let metrics: PostgresMetrics
   let connector: Connector
+  let requiresWrites: Bool
   private let inbox = NIOLockedValueBox(Inbox())
   private let wakeup = mainstreet_eventfd()
 
@@ -81,6 +84,7 @@ final class IOLoop: @unchecked Sendable {
     self.configuration = configuration
     self.logger = logger
     metrics = PostgresMetrics()
+    requiresWrites = configuration.requiresWrites
     connector = Connector(parameters: parameters, logger: logger)
     shared = (0..<max(1, configuration.sharedConnections)).map { _ in SharedSlot() }
     pool = LeasePool(
@@ -152,6 +156,7 @@ final class IOLoop: @unchecked Sendable {
     case .query(let operation, let connection): connection.begin(operation, finished: &finished)
     case .discard(let connection): discard(connection)
     case .release(let connection): release(connection)
+    case .demoted(let connection): retireAll(because: connection)
     case .listen(let queue): accept(queue)
     case .unlisten(let queue): dismiss(queue)
     case .opened(let target, let result): opened(target, result)
@@ -222,7 +227,10 @@ final class IOLoop: @unchecked Sendable {
 
   /// Closes what has failed, then wakes those who have their answer, all in one go.
   private func finishTurn() {
-    for slot in shared.indices where shared[slot].connection?.failure != nil { lose(slot) }
+    for slot in shared.indices {
+      shared[slot].connection?.failIfRetired()
+      if shared[slot].connection?.failure != nil { lose(slot) }
+    }
     for connection in leased where connection.failure != nil { lose(connection) }
     loseListening()
     for waiter in finished { waiter.resume() }
@@ -316,7 +324,7 @@ final class IOLoop: @unchecked Sendable {
     case .listen(let queue):
       queue.end()
       return []
-    case .discard, .release, .unlisten, .opened, .stop: return []
+    case .discard, .release, .demoted, .unlisten, .opened, .stop: return []
     }
   }
 }

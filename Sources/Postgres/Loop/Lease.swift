@@ -13,6 +13,7 @@ final class Lease: Sendable {
     self.connection = connection
   }
 
+  var requiresWrites: Bool { loop.requiresWrites }
   var isDiscarded: Bool { discarded.load(ordering: .relaxed) }
   var isCopyingOut: Bool { copyingOut.load(ordering: .relaxed) }
 
@@ -60,6 +61,9 @@ final class Lease: Sendable {
     discarded.store(true, ordering: .relaxed)
     loop.submit(.discard(connection))
   }
+
+  /// The server refused a write.
+  func demoted() { loop.submit(.demoted(connection)) }
 
   func release() { loop.submit(.release(connection)) }
 

@@ -77,6 +77,12 @@ struct LeasePool<Waiter, Connection: AnyObject> {
     idle.removeAll { $0 === connection }
   }
 
+  /// None of the idle connections is to be used any more.
+  mutating func removeIdle() -> [Connection] {
+    defer { idle = [] }
+    return idle
+  }
+
   /// Takes out everyone who has waited long enough.
   /// - Parameter unavailableBefore: with no connection at all, those who came before this wait no longer.
   mutating func expire(
