@@ -63,9 +63,10 @@ package struct HTTP2Configuration: Sendable {
   /// Whether also to send it while no stream is open. A server must permit it.
   package var keepaliveWithoutStreams = false
 
-  /// Clients: a server that has been silent for so long while it has calls to answer is sent one PING. It is not sent
-  /// another before it has answered a call: with the headers of an answer a server forgives the PINGs before it, so
-  /// none can count these as too many, however strict it is.
+  /// Clients: a server that has been silent for so long since it was called is sent one PING, although nobody may wait
+  /// for its answer any more: that calls are answered elsewhere must not hide that it hangs. It is not sent another
+  /// before it has answered a call: with the headers of an answer a server forgives the PINGs before it, so none can
+  /// count these as too many, however strict it is.
   package var probeInterval: Duration?
   /// How long after that PING, with nothing coming still, the server counts as hung and the connection is given up.
   package var probeTimeout: Duration = .seconds(2)

@@ -55,6 +55,16 @@ import Testing
     #expect(actions.map(\.second) == [2, 6])
   }
 
+  @Test("gives up a server that hangs although every call to it is given up before it fires")
+  func overtaken() {
+    let actions = watch(seconds: 10) { second, sight in
+      // A stream is opened and cancelled between any two looks.
+      sight.openStreams = 0
+      sight.streamsOpened += 1
+    }
+    #expect(actions.prefix(2).map(\.second) == [3, 6])
+  }
+
   @Test("is not sent for what a server did not say while it had nothing to answer")
   func unused() {
     let actions = watch(seconds: 32) { second, sight in sight.openStreams = second < 30 ? 0 : 1 }

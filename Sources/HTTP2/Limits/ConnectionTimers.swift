@@ -47,6 +47,7 @@ struct ConnectionTimers {
   private var queued = Backlog(enough: HTTP2Configuration.windowStallBytes)
   private var headerBlock: Lapse
   private var idle: Lapse
+  private var asked = Asked()
   /// The PING that is out, and how long its answer may take.
   private var ping: (at: NIODeadline, timeout: Duration)?
   /// Header lists received at the last probe.
@@ -85,6 +86,7 @@ struct ConnectionTimers {
     queued.see(waiting: sight.queuedBytes, gone: sight.dataOut, now)
     headerBlock.see(sight.headerBlock, now)
     idle.see(sight.openStreams == 0 ? sight.streamsOpened : -1, now)
+    asked.see(sight, hasSpoken: inbound.since == now, now)
     return slowness(sight, now) ?? keepalive(sight, now) ?? drain(sight, now)
   }
 
@@ -111,9 +113,8 @@ struct ConnectionTimers {
     }
     ping = nil
     guard sight.isIntroduced else { return nil }
-    if sight.openStreams > 0, sight.headerBlocks != probedAfter,
-      // Before there were streams it had nothing to say.
-      has(configuration.probeInterval, passedSince: max(inbound.since, idle.since), now)
+    if let since = asked.since, sight.headerBlocks != probedAfter,
+      has(configuration.probeInterval, passedSince: since, now)
     {
       probedAfter = sight.headerBlocks
       ping = (now, configuration.probeTimeout)
@@ -172,5 +173,22 @@ private struct Lapse {
     guard value != self.value else { return }
     self.value = value
     since = now
+  }
+}
+
+/// Since when the peer has had streams to answer and has said nothing. That they were given up meanwhile, as those of
+/// a call are that was answered elsewhere, is no word of the peer's.
+private struct Asked {
+  /// `nil` while it owes nothing.
+  private(set) var since: NIODeadline?
+  /// Streams opened when it last spoke.
+  private var streamsOpened = 0
+
+  mutating func see(_ sight: ConnectionTimers.Sight, hasSpoken: Bool, _ now: NIODeadline) {
+    if hasSpoken {
+      since = nil
+      streamsOpened = sight.streamsOpened
+    }
+    if since == nil, sight.openStreams > 0 || sight.streamsOpened != streamsOpened { since = now }
   }
 }
