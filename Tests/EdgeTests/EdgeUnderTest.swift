@@ -56,6 +56,7 @@ func withEdge<Result: Sendable>(
 ) async throws -> Result {
   var configuration = RPCClient.Configuration.edge
   configuration.policies.general.readiness = .wait(atMost: patience)
+  configuration.metrics = metrics
   let client = RPCClient(
     target: store, configuration: configuration, eventLoopGroup: loops.edge, logger: .quiet)
   let routes = try RouteTable(

@@ -59,7 +59,7 @@ import Testing
         [.again(after: .milliseconds(100)), .again(after: .seconds(7)), .again(after: .milliseconds(100))]
       ),
       (retry, [Ending(.unavailable, .handler, .never)], [.finish]),
-      // What no handler has seen is made again whatever the policy: any number of times if it never left, once if
+      // What no handler has seen is made again whatever the policy: up to ten times if it never left, once if
       // it was refused.
       (
         .once,
@@ -68,6 +68,10 @@ import Testing
           Ending(.unavailable, .client), Ending(.unavailable, .server),
         ],
         [.replace, .replace, .replace, .replace, .finish]
+      ),
+      (
+        .once, Array(repeating: Ending(.unavailable, .client), count: 11),
+        Array(repeating: .replace, count: 10) + [.finish]
       ),
       (
         retry, [Ending(.unavailable, .server), Ending(.unavailable, .server)],
@@ -108,6 +112,30 @@ import Testing
     plan.commit()
     let decision = plan.ended(
       .unavailable, reach: .handler, pushback: nil, throttle: RetryThrottle(RetryLimits()), random: 1)
+    #expect(decision == .finish)
+  }
+
+  @Test("count for the throttle although the call is committed to them")
+  func committedFailure() {
+    let throttle = RetryThrottle(RetryLimits())
+    for _ in 0..<500 {
+      var plan = AttemptPlan(Self.retry)
+      plan.begin(replacing: false)
+      plan.commit()
+      _ = plan.ended(.unavailable, reach: .handler, pushback: nil, throttle: throttle, random: 1)
+    }
+    #expect(!throttle.isOpen)
+  }
+
+  @Test(
+    "do not follow once they are stopped, whatever became of the last",
+    arguments: [Reach.client, .server, .handler])
+  func stopped(reach: Reach) {
+    var plan = AttemptPlan(Self.retry)
+    plan.begin(replacing: false)
+    plan.stop()
+    let decision = plan.ended(
+      .unavailable, reach: reach, pushback: nil, throttle: RetryThrottle(RetryLimits()), random: 1)
     #expect(decision == .finish)
   }
 

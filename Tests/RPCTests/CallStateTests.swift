@@ -343,4 +343,14 @@ import Testing
     }
     #expect(throws: RPCError(.aborted, "enough")) { _ = try state.next() }
   }
+
+  @Test("gives nothing in the place of a message that is damaged")
+  func damaged() throws {
+    var state = ClientAttemptState(maxMessageBytes: 100)
+    _ = receive([":status": "200", "content-type": "application/grpc", "grpc-encoding": "gzip"], &state)
+    _ = ([1, 0, 0, 0, 1, 9, 0, 0, 0, 0, 0] as [UInt8]).withUnsafeBytes { state.received($0) }
+    let error = try #require(throws: RPCError.self) { _ = try state.next() }
+    #expect(state.finish(error, reset: true) == .finish(reset: true))
+    #expect(throws: error) { _ = try state.next() }
+  }
 }

@@ -199,56 +199,87 @@ import Testing
       }
     }
   }
-}
 
-@Suite("A call that is hedged", .timeLimit(.minutes(1))) struct HedgingTests {
-  private func options(_ maxAttempts: Int, after delay: Duration) -> CallOptions {
-    CallOptions(policy: CallPolicy(attempts: .hedge(HedgingPolicy(maxAttempts: maxAttempts, delay: delay))))
-  }
-
-  @Test("is answered by the first attempt that is, and the others are cancelled")
-  func wins() async throws {
-    try await ScriptedServer.run(.silence, .echo) { server, address in
-      try await withClient(address) { client in
-        let request = ByteBuffer(string: "x")
-        let answer = try await client.unary(
-          path: "/a/B", request: request, options: options(2, after: .milliseconds(1)))
-        #expect(answer.message == request)
-        #expect(server.attempts == ["", "1"])
-        await server.cancelled.wait()
+  @Test("waits for its response headers although it is committed before they are here")
+  func headersAfterCommitment() async throws {
+    let go = Signal()
+    let late = MethodDefinition.streaming("Late") { _, responses, context in
+      await go.wait()
+      context.setInitialMetadata("a", "1")
+      try await responses.write(ByteBuffer())
+    }
+    try await withServer([late]) { address in
+      var configuration = RPCClient.Configuration()
+      configuration.retries.maxReplayBytes = 10
+      let channel = LoopChannel(
+        target: RPCTarget(address), resolution: nil, configuration: configuration,
+        eventLoop: loops.client.any(), logger: .quiet)
+      let call = ClientCall.once(on: channel, path: "/test.Service/Late")
+      try await call.open()
+      try await call.writeMessage(ByteBuffer(repeating: 1, count: 11), compressed: false)
+      let isDone = Count()
+      let metadata = Task {
+        defer { isDone.add(1) }
+        return try await call.initialMetadata()
       }
+      while try await channel.eventLoop.submit({ isDone.value == 0 && call.headers.isEmpty }).get() {
+        await Task.yield()
+      }
+      await go.raise()
+      #expect(try await metadata.value["a"] == "1")
+      call.cancel()
+      _ = try await channel.eventLoop.submit { channel.shutDown() }.get()
     }
   }
 
-  @Test("fails as the last attempt did when all fail, each at once followed by the next")
-  func allFail() async throws {
-    try await ScriptedServer.run(
-      .fail(RPCError(.unavailable, "1")), .fail(RPCError(.unavailable, "2")),
-      .fail(RPCError(.unavailable, "3"))
-    ) { server, address in
-      try await withClient(address) { client in
-        let error = await status {
-          try await client.unary(
-            path: "/a/B", request: ByteBuffer(), options: options(3, after: .seconds(3600)))
-        }
-        #expect(error == RPCError(.unavailable, "3"))
-        #expect(server.attempts.count == 3)
-      }
-    }
+  /// How a streaming call that keeps its requests may end.
+  enum Outcome: CaseIterable {
+    case answered, answeredAtLast, failed, cancelled, late, givenUp, tooMuch
   }
 
-  @Test("cancels all of its attempts when its task is cancelled")
-  func cancellation() async throws {
-    try await ScriptedServer.run(.silence) { server, address in
-      try await withClient(address) { client in
-        let call = Task {
-          try await client.unary(
-            path: "/a/B", request: ByteBuffer(), options: options(2, after: .milliseconds(1)))
+  @Test("gives back what it kept, however it ends", arguments: Outcome.allCases)
+  func budget(outcome: Outcome) async throws {
+    let busy = RPCError(.unavailable, "busy")
+    let acts: [ScriptedServer.Act] =
+      switch outcome {
+      case .answered, .tooMuch: [.echo]
+      case .answeredAtLast: [.failOnData(busy), .refuse, .echo]
+      case .failed: [.failOnData(busy)]
+      case .cancelled, .late, .givenUp: [.silence]
+      }
+    var configuration = RPCClient.Configuration()
+    if outcome == .tooMuch { configuration.retries.maxReplayBytes = 10 }
+    try await ScriptedServer.run(script: { acts[min($0, acts.count - 1)] }) { server, address in
+      try await withClient(address, configuration: configuration) { client in
+        let written = Signal()
+        var options = options(Self.soon)
+        if outcome == .late { options.deadline = .now() + .milliseconds(50) }
+        let call = Task { [options] in
+          try await client.stream(path: "/a/B", options: options) { writer in
+            try await writer.write(ByteBuffer(repeating: 1, count: 7))
+            try await writer.write(ByteBuffer(repeating: 1, count: 7))
+            await written.raise()
+          } responses: { responses in
+            if outcome == .givenUp { return await written.wait() }
+            for try await _ in responses {}
+          }
         }
-        while server.attempts.count < 2 { await Task.yield() }
-        call.cancel()
-        #expect(await status { try await call.value } == .cancelledByCaller)
-        await server.cancelled.wait()
+        if outcome == .cancelled {
+          await written.wait()
+          #expect(client.settings.replayBudget.used == 14)
+          call.cancel()
+        }
+        let expected: StatusCode? =
+          switch outcome {
+          case .answered, .answeredAtLast, .givenUp, .tooMuch: nil
+          case .failed: .unavailable
+          case .cancelled: .cancelled
+          case .late: .deadlineExceeded
+          }
+        #expect(await status { try await call.value }?.code == expected)
+        // `givenUp` ends behind its caller's back.
+        while client.settings.replayBudget.used > 0 { await Task.yield() }
+        #expect(client.settings.replayBudget.used == 0)
       }
     }
   }

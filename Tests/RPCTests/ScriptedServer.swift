@@ -14,12 +14,18 @@ final class ScriptedServer: Sendable {
     case fail(RPCError, pushback: String? = nil)
     /// Fails when the first bytes of the request are here.
     case failOnData(RPCError)
+    /// Fails when the next stream of the connection is here.
+    case failAtNext(RPCError, pushback: String? = nil)
     /// Fails after the response headers.
     case failLate(RPCError)
     /// RST_STREAM(REFUSED_STREAM).
     case refuse
     /// A GOAWAY that names no stream as seen.
     case goAway
+    /// Closes the connection.
+    case hangUp
+    /// The messages that follow the headers of an answer are these bytes, as they are.
+    case answer([UInt8])
     case silence
   }
 
@@ -49,7 +55,7 @@ final class ScriptedServer: Sendable {
     let listener = try await ServerBootstrap(group: loops.server)
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
-          let connection = Connection(server)
+          let connection = Connection(server, channel)
           try channel.pipeline.syncOperations.addHandler(
             HTTP2Connection(role: .server, configuration: HTTP2Configuration(), delegate: connection))
         }
@@ -74,11 +80,17 @@ final class ScriptedServer: Sendable {
 }
 
 private final class Connection: HTTP2ConnectionDelegate {
-  private let server: ScriptedServer
+  let server: ScriptedServer
+  let channel: any Channel
+  /// What is to happen when the next stream is here.
+  var atNext: [() -> Void] = []
 
-  init(_ server: ScriptedServer) { self.server = server }
+  init(_ server: ScriptedServer, _ channel: any Channel) {
+    self.server = server
+    self.channel = channel
+  }
 
-  func accept(_ stream: HTTP2Stream) -> any HTTP2StreamDelegate { Exchange(stream, server) }
+  func accept(_ stream: HTTP2Stream) -> any HTTP2StreamDelegate { Exchange(stream, self) }
   func inboundBatchEnded() {}
   func settingsReceived() {}
   func goAwayReceived() {}
@@ -87,14 +99,15 @@ private final class Connection: HTTP2ConnectionDelegate {
 
 private final class Exchange: HTTP2StreamDelegate {
   private let stream: HTTP2Stream
-  private let server: ScriptedServer
+  private let connection: Connection
+  private var server: ScriptedServer { connection.server }
   private var act = ScriptedServer.Act.silence
   private var previous = ""
   private var received = ByteBuffer()
 
-  init(_ stream: HTTP2Stream, _ server: ScriptedServer) {
+  init(_ stream: HTTP2Stream, _ connection: Connection) {
     self.stream = stream
-    self.server = server
+    self.connection = connection
   }
 
   func received(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
@@ -103,13 +116,16 @@ private final class Exchange: HTTP2StreamDelegate {
 
   func headersEnded(trailing: Bool) {
     act = server.next(previous: previous)
+    let atNext = connection.atNext
+    connection.atNext = []
+    for act in atNext { act() }
     switch act {
     case .echo, .failOnData, .silence:
       break
     case .fail(let error, let pushback):
-      var metadata = Metadata()
-      metadata["grpc-retry-pushback-ms"] = pushback
-      stream.respond(.trailersOnly(error, metadata), endStream: true)
+      fail(error, pushback)
+    case .failAtNext(let error, let pushback):
+      connection.atNext.append { self.fail(error, pushback) }
     case .failLate(let error):
       stream.respond(.responseHeaders, endStream: false)
       stream.finish(trailers: .trailers(error, [:]))
@@ -117,7 +133,20 @@ private final class Exchange: HTTP2StreamDelegate {
       stream.reset(.refusedStream)
     case .goAway:
       _ = nghttp2_submit_goaway(stream.connection?.session, 0, 0, 0, nil, 0)
+    case .hangUp:
+      // Not from within a callback of the session that would go with it.
+      connection.channel.eventLoop.execute { [channel = connection.channel] in channel.close(promise: nil) }
+    case .answer(let bytes):
+      stream.respond(.responseHeaders, endStream: false)
+      stream.write(.none, ByteBuffer(bytes: bytes))
+      stream.finish(trailers: .okTrailers)
     }
+  }
+
+  private func fail(_ error: RPCError, _ pushback: String?) {
+    var metadata = Metadata()
+    metadata["grpc-retry-pushback-ms"] = pushback
+    stream.respond(.trailersOnly(error, metadata), endStream: true)
   }
 
   func received(data: UnsafeRawBufferPointer) {

@@ -1,5 +1,6 @@
 package import HTTP2
 package import Logging
+package import Metrics
 package import NIOCore
 import NIOPosix
 import ServiceLifecycle
@@ -61,6 +62,8 @@ package final class RPCClient: Service, Sendable {
     package var retries = RetryLimits()
     /// Around every call, the first outermost.
     package var interceptors: [ClientInterceptor] = []
+    /// Where calls are counted by method, and connections by target.
+    package var metrics: any MetricsFactory = MetricsSystem.factory
     /// What calls get to finish when the client shuts down.
     package var shutdownGrace: Duration = .seconds(5)
 
@@ -117,7 +120,7 @@ package final class RPCClient: Service, Sendable {
       ? nil
       : Resolution(target, configuration: configuration, eventLoop: eventLoopGroup.next(), logger: logger)
     self.resolution = resolution
-    let metrics = ClientConnectionMetrics(target: target)
+    let metrics = ClientConnectionMetrics(target: target, factory: configuration.metrics)
     channels = eventLoopGroup.makeIterator().map {
       LoopChannel(
         target: target, resolution: resolution, configuration: configuration, eventLoop: $0, logger: logger,

@@ -26,7 +26,8 @@ import Testing
       #expect(await client.response()?.status == 400)
     }
     // The Edge has drained: what it answered is counted.
-    let lines = metrics.exposition().split(separator: "\n").filter { $0.contains("route=") }.map(String.init)
+    let lines = metrics.exposition().split(separator: "\n").map(String.init)
+    let rpc = #"method="/mainstreet.store.v1.StoreService/GetStore""#
     for expected in [
       "http_server_requests_total{\(labels),status=\"200\"} 2",
       "http_server_requests_total{\(labels),status=\"401\"} 1",
@@ -34,6 +35,8 @@ import Testing
       "http_server_requests_total{route=\"none\",method=\"any\",status=\"400\"} 1",
       "http_server_duration_seconds_count{\(labels)} 3", "http_server_in_flight{\(labels)} 0.0",
       "http_server_in_flight{route=\"none\",method=\"any\"} 0.0",
+      "rpc_client_requests_total{\(rpc),code=\"OK\"} 2", "rpc_client_duration_seconds_count{\(rpc)} 2",
+      "rpc_client_in_flight{\(rpc)} 0.0",
     ] {
       #expect(lines.contains(expected))
     }

@@ -10,7 +10,7 @@ final class ClientConnectionMetrics: Sendable {
   private let callsWaiting: Meter
 
   /// `nil` when nobody collects metrics.
-  init?(target: RPCTarget, factory: any MetricsFactory = MetricsSystem.factory) {
+  init?(target: RPCTarget, factory: any MetricsFactory) {
     if factory is NOOPMetricsHandler { return nil }
     let labels = [("target", target.description)]
     open = Meter(label: "rpc_client_connections_open", dimensions: labels, factory: factory)

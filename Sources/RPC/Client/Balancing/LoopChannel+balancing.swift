@@ -179,7 +179,7 @@ extension LoopChannel {
     stopTimers()
     rotation = []
     failWaiting(with: .clientShutDown, isFinal: true)
-    for call in pausing.values { call.end(with: .clientShutDown) }
+    for call in pausing.values { call.endPause(with: .clientShutDown) }
     let channels = (subchannels + leaving).flatMap { $0.shutDown() }
     leaving += subchannels.filter { !$0.connections.isEmpty }
     subchannels = []

@@ -16,6 +16,10 @@ struct AttemptPlan {
   private(set) var begun = 0
   private var running = 0
   private var wasReplaced = false
+  private var replacements = 0
+  /// gRFC A6 knows no limit for what never left us, but connections that end before they carry anything may go on
+  /// for ever, and the call may have no deadline.
+  static let maxReplacements = 10
   private var isStopped = false
   /// Attempts since the server last named the pause itself, which starts the growing ones anew.
   private var failures = 0
@@ -40,6 +44,9 @@ struct AttemptPlan {
     isStopped = true
   }
 
+  /// Attempts are under way.
+  var isRunning: Bool { running > 0 }
+
   var isHedging: Bool {
     if case .hedge = policy { true } else { false }
   }
@@ -60,21 +67,28 @@ struct AttemptPlan {
       if policy != .once { throttle.succeeded() }
       return .finish
     }
-    if isCommitted { return .finish }
-    switch reach {
-    case .client:
-      return .replace
-    case .server where !wasReplaced:
-      wasReplaced = true
-      return .replace
-    case .server, .handler:
-      break
-    }
+    if mayReplace(reach) { return .replace }
     guard allowsAnother(after: code) else { return .finish }
+    // The throttle sees what fails whether or not anything can be made of it (gRFC A6).
     let isThrottled = !throttle.failed()
+    if isCommitted { return .finish }
     if pushback == .never { isStopped = true }
     guard mayContinue, !isThrottled else { return running > 0 ? .wait : .finish }
     return .again(after: pause(pushback, random()))
+  }
+
+  private mutating func mayReplace(_ reach: ClientAttemptState.Reach) -> Bool {
+    guard !isCommitted, !isStopped else { return false }
+    switch reach {
+    case .client where replacements < Self.maxReplacements:
+      replacements += 1
+      return true
+    case .server where !wasReplaced:
+      wasReplaced = true
+      return true
+    case .client, .server, .handler:
+      return false
+    }
   }
 
   private func allowsAnother(after code: StatusCode) -> Bool {

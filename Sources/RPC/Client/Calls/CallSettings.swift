@@ -1,3 +1,4 @@
+import Metrics
 import Synchronization
 
 /// What all calls of a client share.
@@ -9,6 +10,7 @@ final class CallSettings: Sendable {
   let interceptor: ClientInterceptor?
 
   private let policies: CallPolicies
+  private let metrics: any MetricsFactory
   private let methods = Mutex<[String: ClientMethod]>([:])
 
   init(_ configuration: RPCClient.Configuration) {
@@ -17,6 +19,7 @@ final class CallSettings: Sendable {
     replayBudget = ReplayBudget(limit: retries.maxReplayBytesOfAll)
     interceptor = ClientInterceptor.composed(configuration.interceptors)
     policies = configuration.policies
+    metrics = configuration.metrics
   }
 
   /// The method with its policy and its metrics, which are made when it is first asked for.
@@ -25,7 +28,7 @@ final class CallSettings: Sendable {
       if let known = methods[path] { return known }
       let method = ClientMethod(
         path: path, policy: policies.policy(for: path, isIdempotent: isIdempotent),
-        metrics: ClientMetrics(path: path))
+        metrics: ClientMetrics(path: path, factory: metrics))
       methods[path] = method
       return method
     }

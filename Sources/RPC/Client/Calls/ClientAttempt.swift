@@ -25,8 +25,6 @@ final class ClientAttempt: HTTP2StreamDelegate {
 
   /// It has a stream.
   var isOpen: Bool { stream != nil && !isFinished }
-  /// It waits for nothing: it has, or had, a stream, or will have none.
-  var hasBegun: Bool { stream != nil || isFinished }
 
   // MARK: For the channel
 

@@ -113,7 +113,13 @@ struct ClientAttemptState {
 
   /// The next message for the reader: those that arrived before an error come before it.
   mutating func next() throws(RPCError) -> NextMessage {
-    if let message = try messages.take() { return .message(message) }
+    do {
+      if let message = try messages.take() { return .message(message) }
+    } catch {
+      // What follows a message that is lost must not be taken for it.
+      messages.removeAll()
+      throw error
+    }
     guard isFinished else { return .wait }
     if let error { throw error }
     return .end

@@ -4,7 +4,6 @@ import NIOCore
 // The attempts of a call: `AttemptPlan` decides, this carries it out. On the loop only.
 extension ClientCall {
   func begin() {
-    method.metrics?.began()
     attemptAgain(replacing: false)
     scheduleHedge()
   }
@@ -15,10 +14,13 @@ extension ClientCall {
     let attempt = ClientAttempt(self, previous: plan.begun - 1)
     self.attempt = attempt
     channel.submit(attempt)
-    if case .wait(let longest?) = readiness, !attempt.hasBegun, patience == nil {
-      patience = schedule(after: longest) { $0.losePatience() }
-    }
+    limitWait()
   }
+
+  /// Whether an attempt has a stream.
+  var isOpen: Bool { attempt?.isOpen == true || others.contains(where: \.isOpen) }
+  /// Whether an attempt takes more without much being queued.
+  var hasRoom: Bool { attempt?.hasRoom == true || others.contains(where: \.hasRoom) }
 
   /// On all attempts that may still become the one.
   func forEachAttempt(_ body: (ClientAttempt) -> Void) {
@@ -56,6 +58,7 @@ extension ClientCall {
   func ended(_ attempt: ClientAttempt) {
     guard !isFinished else { return }
     others.removeAll { $0 === attempt }
+    if channel.isShutDown { plan.stop() }
     let decision = plan.ended(
       attempt.state.error?.code ?? .ok, reach: attempt.state.reach, pushback: attempt.state.pushback,
       throttle: settings.throttle, random: .random(in: 0...1))
@@ -63,8 +66,12 @@ extension ClientCall {
     lastFailure = attempt.state.error
     avoid(attempt)
     switch decision {
-    case .finish, .wait:
+    case .finish:
       break
+    case .wait:
+      // A server may have forbidden what was to follow.
+      if plan.hedgingDelay == nil { cancelNext() }
+      limitWait()
     case .replace:
       method.metrics?.attemptedAgain(.transparent)
       attemptAgain(replacing: true)
@@ -72,20 +79,26 @@ extension ClientCall {
       attemptNext()
     case .again(let pause):
       // A pause that outlasts the deadline would only keep the caller from learning what has happened.
+      cancelNext()
       if let deadline, .now() + TimeAmount(pause) >= deadline {
-        if others.isEmpty { finish(as: attempt) }
+        if !plan.isRunning { finish(as: attempt) }
       } else {
-        next?.cancel()
-        next = schedule(after: pause) { $0.attemptNext() }
+        scheduleNext(after: pause) { $0.attemptNext() }
       }
     }
   }
 
+  /// The client shuts down. Attempts under way may still end well, but none follows them.
+  func endPause(with error: RPCError) {
+    cancelNext()
+    plan.stop()
+    if !plan.isRunning { end(with: error) }
+  }
+
   // MARK: Further attempts
 
-  private func attemptNext() {
-    next?.cancel()
-    next = nil
+  func attemptNext() {
+    cancelNext()
     method.metrics?.attemptedAgain(plan.isHedging ? .hedge : .retry)
     forEachAttempt(avoid)
     attemptAgain(replacing: false)
@@ -94,9 +107,24 @@ extension ClientCall {
 
   private func scheduleHedge() {
     guard !isFinished, next == nil, let delay = plan.hedgingDelay else { return }
-    next = schedule(after: delay) { call in
+    scheduleNext(after: delay) { call in
       if call.settings.throttle.isOpen { call.attemptNext() }
     }
+  }
+
+  private func scheduleNext(after pause: Duration, _ body: @escaping @Sendable (ClientCall) -> Void) {
+    channel.pausing[ObjectIdentifier(self)] = self
+    next = schedule(after: pause) { call in
+      call.cancelNext()
+      body(call)
+    }
+  }
+
+  private func cancelNext() {
+    guard let next else { return }
+    self.next = nil
+    next.cancel()
+    channel.pausing[ObjectIdentifier(self)] = nil
   }
 
   private func avoid(_ attempt: ClientAttempt) {
@@ -111,10 +139,11 @@ extension ClientCall {
     }
   }
 
-  private func losePatience() {
-    patience = nil
-    guard others.isEmpty else { return }
-    end(with: channel.failure)
+  /// A call without a stream waits for a connection, but not for ever.
+  private func limitWait() {
+    guard case .wait(let longest?) = readiness, patience == nil, !isFinished, plan.isRunning, !isOpen
+    else { return }
+    patience = schedule(after: longest) { $0.end(with: $0.channel.failure) }
   }
 
   // MARK: One of them is chosen
@@ -137,8 +166,7 @@ extension ClientCall {
 
   /// Lets go of what only further attempts would need.
   func release() {
-    next?.cancel()
-    next = nil
+    cancelNext()
     patience?.cancel()
     patience = nil
     for other in others { other.cancel(with: .superseded) }
@@ -159,6 +187,7 @@ extension ClientCall {
     } else {
       replay.isFull = true
       plan.stop()
+      if plan.isRunning { cancelNext() }
     }
   }
 }

@@ -15,8 +15,6 @@ final class ClientCall: CallSide, @unchecked Sendable {
   let encoding: MessageEncoding
   private let maxRequestBytes: Int
 
-  private let began: NIODeadline
-
   // On the loop only:
   var isFinished = false
   private(set) var isWritingFinished = false
@@ -29,7 +27,7 @@ final class ClientCall: CallSide, @unchecked Sendable {
   var others: [ClientAttempt] = []
   /// Where attempts that have failed, or do not answer, have been.
   var avoided: [ObjectIdentifier] = []
-  /// When the next attempt begins.
+  /// When the next attempt begins. The channel knows of a call that has one.
   var next: Scheduled<Void>?
   /// When the call stops waiting for a connection.
   var patience: Scheduled<Void>?
@@ -59,9 +57,7 @@ final class ClientCall: CallSide, @unchecked Sendable {
     encoding = policy.compression ?? channel.configuration.compression
     plan = AttemptPlan(policy.attempts ?? .once)
     // Whoever asks for the time pays for it.
-    let now = method.metrics != nil || policy.timeout != nil ? NIODeadline.now() : .distantPast
-    let timeLimit = policy.timeout.map { now + TimeAmount($0) }
-    began = now
+    let timeLimit = policy.timeout.map { .now() + TimeAmount($0) }
     deadline = options.deadline.map { min($0, timeLimit ?? $0) } ?? timeLimit
   }
 
@@ -135,8 +131,8 @@ final class ClientCall: CallSide, @unchecked Sendable {
     guard !isFinished else { throw RPCError.endedByServer }
     forEachAttempt { $0.write(message) }
     if !plan.isCommitted { keep(message) }
-    if let attempt, attempt.stream != nil { return attempt.hasRoom || others.contains(where: \.hasRoom) }
-    return replay.count < channel.configuration.maxOutboundBytes
+    guard isOpen else { return replay.count < channel.configuration.maxOutboundBytes }
+    return hasRoom
   }
 
   private func check(_ message: WireMessage) throws(RPCError) {
@@ -153,7 +149,12 @@ final class ClientCall: CallSide, @unchecked Sendable {
   /// Ends the call from this side.
   func end(with error: RPCError) {
     guard !isFinished else { return }
+    isFinished = true
+    // All of them, and first of all: a server that has let the deadline pass is to be known as one that does, whichever
+    // attempt it kept waiting.
+    let (attempt, others) = (attempt, others)
     attempt?.cancel(with: error)
+    for other in others { other.cancel(with: error) }
     finish(error)
   }
 
@@ -169,7 +170,6 @@ final class ClientCall: CallSide, @unchecked Sendable {
     isFinished = true
     self.error = error
     release()
-    if plan.begun > 0 { method.metrics?.ended(error?.code ?? .ok, after: .now() - began) }
     if let answer {
       self.answer = nil
       do {
@@ -202,7 +202,8 @@ extension ClientCall: ResponseMetadata {
   func initialMetadata() async throws -> Metadata {
     try await withUnsafeThrowingContinuation { continuation in
       onLoop {
-        if self.plan.isCommitted, let attempt = self.attempt {
+        // A call with more to send than is kept is committed before it is answered.
+        if self.plan.isCommitted, let attempt = self.attempt, attempt.state.hasHeaders {
           continuation.resume(returning: attempt.state.initialMetadata)
         } else if let error = self.error {
           continuation.resume(throwing: error)

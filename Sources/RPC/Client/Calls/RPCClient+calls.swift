@@ -2,7 +2,8 @@ package import NIOCore
 import Synchronization
 
 // One method per shape of rpc, each once on bytes and once on messages. They throw `RPCError`; a cancelled task
-// cancels its call.
+// cancels its call. Calls are counted here, around everything, so that what is counted is what their callers see: an
+// answer that cannot be read is no success, and a call that an interceptor refuses is a call.
 extension RPCClient {
   /// A method of the target's services, to be called any number of times. Whoever calls often keeps it.
   ///
@@ -15,6 +16,37 @@ extension RPCClient {
   package func unary(
     _ method: ClientMethod, _ request: ByteBuffer, _ options: CallOptions = CallOptions()
   ) async throws -> ClientResponse<ByteBuffer> {
+    let count = method.metrics?.began()
+    do {
+      let response = try await intercepted(method, request, options)
+      count?.succeeded()
+      return response
+    } catch {
+      count?.failed(error)
+      throw error
+    }
+  }
+
+  package func unary<Request: Message, Response: Message>(
+    _ method: ClientMethod, _ request: Request, _ options: CallOptions = CallOptions()
+  ) async throws -> ClientResponse<Response> {
+    let count = method.metrics?.began()
+    do {
+      let response = try await intercepted(method, request.encoded(), options)
+      let message = try Response(response: response.message)
+      count?.succeeded()
+      return ClientResponse(
+        message: message, initialMetadata: response.initialMetadata,
+        trailingMetadata: response.trailingMetadata, isCompressed: response.isCompressed)
+    } catch {
+      count?.failed(error)
+      throw error
+    }
+  }
+
+  private func intercepted(
+    _ method: ClientMethod, _ request: ByteBuffer, _ options: CallOptions
+  ) async throws -> ClientResponse<ByteBuffer> {
     guard let interceptor = settings.interceptor else {
       return try await makeCall(method, options).unary(request)
     }
@@ -23,21 +55,28 @@ extension RPCClient {
     }
   }
 
-  package func unary<Request: Message, Response: Message>(
-    _ method: ClientMethod, _ request: Request, _ options: CallOptions = CallOptions()
-  ) async throws -> ClientResponse<Response> {
-    let response = try await unary(method, request.encoded(), options)
-    return ClientResponse(
-      message: try Response(response: response.message), initialMetadata: response.initialMetadata,
-      trailingMetadata: response.trailingMetadata, isCompressed: response.isCompressed)
-  }
-
   /// A call of any shape on bytes: `requests` writes and half-closes the call by returning, while `responses`
   /// reads. When either throws, the call is cancelled.
   package func stream<Result: Sendable>(
     _ method: ClientMethod, _ options: CallOptions = CallOptions(),
     requests: @escaping @Sendable (RequestWriter<ByteBuffer>) async throws -> Void,
     responses: @escaping @Sendable (ResponseStream<ByteBuffer>) async throws -> Result
+  ) async throws -> Result {
+    let count = method.metrics?.began()
+    do {
+      let result = try await intercepted(method, options, requests, responses)
+      count?.succeeded()
+      return result
+    } catch {
+      count?.failed(error)
+      throw error
+    }
+  }
+
+  private func intercepted<Result: Sendable>(
+    _ method: ClientMethod, _ options: CallOptions,
+    _ requests: @escaping @Sendable (RequestWriter<ByteBuffer>) async throws -> Void,
+    _ responses: @escaping @Sendable (ResponseStream<ByteBuffer>) async throws -> Result
   ) async throws -> Result {
     guard let interceptor = settings.interceptor else {
       return try await makeCall(method, options).run(requests: requests, responses: responses)

@@ -32,18 +32,20 @@ struct ReplayBuffer {
 /// The bytes all streaming calls of a client keep to send them again.
 final class ReplayBudget: Sendable {
   private let limit: Int
-  private let used = Atomic(0)
+  private let taken = Atomic(0)
 
   init(limit: Int) {
     self.limit = limit
   }
 
+  var used: Int { taken.load(ordering: .relaxed) }
+
   /// False when it was too much; the bytes count all the same, until they are given back.
   func take(_ count: Int) -> Bool {
-    used.add(count, ordering: .relaxed).newValue <= limit
+    taken.add(count, ordering: .relaxed).newValue <= limit
   }
 
   func giveBack(_ count: Int) {
-    if count > 0 { used.subtract(count, ordering: .relaxed) }
+    if count > 0 { taken.subtract(count, ordering: .relaxed) }
   }
 }

@@ -18,7 +18,8 @@ package struct ResponseStream<Element: Sendable>: AsyncSequence, Sendable {
     self.metadata = metadata
   }
 
-  /// The response headers; suspends until they are here. Empty for a call that failed at once.
+  /// The response headers; suspends until they are here. A call that ends without them has none if it ends well, and
+  /// throws its error if not.
   package var initialMetadata: Metadata {
     get async throws { try await metadata.initialMetadata() }
   }
