@@ -1,5 +1,6 @@
 import HTTP2
 import NIOCore
+import Synchronization
 import Testing
 
 @testable import RPC
@@ -38,6 +39,34 @@ import Testing
       }
     }
     #expect(received == sizes)
+  }
+
+  @Test("lets its loop look after others between any number of tiny messages")
+  func turns() async throws {
+    struct Taken { var inTurn = 0, most = 0, all = 0 }
+    let taken = Mutex(Taken())
+    let method = MethodDefinition.streaming("Count") { requests, _, context in
+      for try await _ in requests {
+        let isFirst = taken.withLock { taken in
+          taken.all += 1
+          taken.inTurn += 1
+          taken.most = max(taken.most, taken.inTurn)
+          return taken.inTurn == 1
+        }
+        // What the loop has to do comes when it gets to it.
+        if isFirst { context.eventLoop.execute { taken.withLock { $0.inTurn = 0 } } }
+      }
+    }
+    try await withLoopback([method]) { client in
+      try await client.stream(path: "/test.Service/Count") { writer in
+        for _ in 0..<20_000 { try await writer.write(ByteBuffer()) }
+      } responses: {
+        for try await _ in $0 {}
+      }
+    }
+    #expect(taken.withLock { $0.all } == 20_000)
+    // In one turn a loop reads up to four times from a connection.
+    #expect(taken.withLock { $0.most } <= 4 * 257)
   }
 
   @Test("tells initial and trailing metadata")

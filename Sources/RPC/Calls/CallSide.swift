@@ -20,7 +20,7 @@ protocol CallSide: MessageSource, MessageSink {
 
 extension CallSide {
   func nextMessage() async throws -> ByteBuffer? {
-    if eventLoop.inEventLoop {
+    if eventLoop.inEventLoop, reader.mayGoOn() {
       switch try takeMessage() {
       case .message(let message): return message
       case .end: return nil
@@ -38,11 +38,23 @@ extension CallSide {
   }
 
   private func awaitMessage(_ continuation: UnsafeContinuation<ByteBuffer?, any Error>, _ wait: Wait) {
+    guard reader.mayGoOn() else {
+      reader.pause()
+      reader.add(continuation, wait)
+      // Not at once: NIO does everything that is due before it looks at its sockets again.
+      eventLoop.assumeIsolated().scheduleTask(in: .microseconds(20)) {
+        self.reader.beginTurn()
+        self.wakeReader()
+      }
+      return
+    }
     do {
       switch try takeMessage() {
       case .message(let message): continuation.resume(returning: message)
       case .end: continuation.resume(returning: nil)
-      case .wait: reader.add(continuation, wait)
+      case .wait:
+        reader.beginTurn()
+        reader.add(continuation, wait)
       }
     } catch {
       continuation.resume(throwing: error)
@@ -51,7 +63,7 @@ extension CallSide {
 
   /// Gives a waiting reader what there is now.
   func wakeReader() {
-    guard !reader.isEmpty else { return }
+    guard !reader.isEmpty, !reader.isPaused else { return }
     do {
       switch try takeMessage() {
       case .message(let message): reader.resume(returning: message)
@@ -108,8 +120,26 @@ struct Waiters<Value: Sendable> {
   typealias Continuation = UnsafeContinuation<Value, any Error>
 
   private var suspended: [(continuation: Continuation, wait: Wait?)] = []
+  /// How often a task has found something at once, one after the other.
+  private var found = 0
+  /// A task waits for the loop to look after the others, whatever there is for it.
+  private(set) var isPaused = false
 
   var isEmpty: Bool { suspended.isEmpty }
+
+  /// False once a task has found something 256 times in a row. A window holds fifty thousand messages of no bytes:
+  /// whoever takes them all keeps the loop from its other connections meanwhile.
+  mutating func mayGoOn() -> Bool {
+    found += 1
+    return found <= 256
+  }
+
+  mutating func pause() { isPaused = true }
+
+  mutating func beginTurn() {
+    isPaused = false
+    found = 0
+  }
 
   /// Without a `wait` the task is not to be woken by its cancellation.
   mutating func add(_ continuation: Continuation, _ wait: Wait? = nil) {
