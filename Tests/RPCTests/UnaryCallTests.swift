@@ -5,6 +5,22 @@ import Testing
 @testable import RPC
 
 @Suite("A unary call") struct UnaryCallTests {
+  /// What of an error is long.
+  enum LongPart: CaseIterable {
+    case message, violations, details
+
+    var error: RPCError {
+      switch self {
+      case .message: RPCError(.notFound, String(repeating: "☃", count: 100_000), reason: "SNOWMAN_MELTED")
+      case .violations:
+        RPCError(
+          .notFound, "m", reason: "SNOWMAN_MELTED",
+          violations: (0..<2000).map { FieldViolation(field: "f\($0)", code: "C", message: "no") })
+      case .details: RPCError(.notFound, "m", details: ["k": String(repeating: "v", count: 100_000)])
+      }
+    }
+  }
+
   @Test("brings back what the handler returns", arguments: [0, 1, 118, 16_384, 16_385, 1_000_000, 4_194_304])
   func echo(size: Int) async throws {
     let message = ByteBuffer(repeating: 7, count: size)
@@ -197,14 +213,9 @@ import Testing
 
   @Test(
     "that fails with more to say than fits in trailers still fails with its code",
-    arguments: [
-      RPCError(.notFound, String(repeating: "☃", count: 100_000), reason: "SNOWMAN_MELTED"),
-      RPCError(
-        .notFound, "m", reason: "SNOWMAN_MELTED",
-        violations: (0..<2000).map { FieldViolation(field: "f\($0)", code: "C", message: "no") }),
-      RPCError(.notFound, "m", details: ["k": String(repeating: "v", count: 100_000)]),
-    ])
-  func longError(thrown: RPCError) async throws {
+    arguments: LongPart.allCases)
+  func longError(part: LongPart) async throws {
+    let thrown = part.error
     let method = MethodDefinition.unary("Fail") { _, _ in throw thrown }
     let error = try await withLoopback([method]) { client in
       await status { try await client.unary(path: "/test.Service/Fail", request: ByteBuffer()) }
