@@ -6,6 +6,7 @@ is read from the bytes on the wire.
 
 import os
 import queue
+import time
 
 import grpc
 import pytest
@@ -196,25 +197,57 @@ def test_unimplemented_service(channel):
     fails(grpc.StatusCode.UNIMPLEMENTED, lambda: unknown(b"", timeout=PATIENCE_SECONDS))
 
 
-def test_cancel_after_begin(stub):
+def test_cancel_after_begin(channel, stub):
     requests = Requests()
     call = stub.StreamingInputCall.future(iter(requests))
     call.cancel()
     assert call.cancelled() and call.code() is grpc.StatusCode.CANCELLED
+    handlers_end(channel)
     requests.close()
 
 
-def test_cancel_after_first_response(stub):
+def test_cancel_after_first_response(channel, stub):
     requests = Requests(wants(31415, payload=zeros(27182)))
     call = stub.FullDuplexCall(iter(requests))
     assert next(call).payload == zeros(31415)
+    assert running_handlers(channel) == 1
     call.cancel()
     fails(grpc.StatusCode.CANCELLED, lambda: next(call))
+    handlers_end(channel)
     requests.close()
 
 
-def test_timeout_on_sleeping_server(stub):
+def test_timeout_on_sleeping_server(channel, stub):
     requests = Requests(StreamingOutputCallRequest(payload=zeros(27182)))
     call = stub.FullDuplexCall(iter(requests), timeout=0.001)
     fails(grpc.StatusCode.DEADLINE_EXCEEDED, lambda: next(call))
+    handlers_end(channel)
     requests.close()
+
+
+def test_timeout_of_a_handler_that_sleeps(channel, stub):
+    """The same with time enough to reach the handler, which would sleep for a minute."""
+    sleep = ResponseParameters(size=1, interval_us=60_000_000)
+    requests = Requests(StreamingOutputCallRequest(response_parameters=[sleep]))
+    call = stub.FullDuplexCall(iter(requests), timeout=1)
+    wait_until(lambda: running_handlers(channel) == 1)
+    fails(grpc.StatusCode.DEADLINE_EXCEEDED, lambda: next(call))
+    handlers_end(channel)
+    requests.close()
+
+
+def running_handlers(channel):
+    """What the server says of itself."""
+    return int(channel.unary_unary("/testpeer.Handlers/Count")(b"", timeout=PATIENCE_SECONDS))
+
+
+def handlers_end(channel):
+    """The call is over for its client; its handler is not to go on for nobody."""
+    wait_until(lambda: running_handlers(channel) == 0)
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -25,6 +25,12 @@ struct Serve: AsyncParsableCommand {
   @Option(help: "Seconds that running calls get to finish after SIGTERM.")
   var drainGrace = 5
 
+  @Option(help: "Seconds for the request of a call that takes one message to arrive.")
+  var requestTimeout: Double?
+
+  @Option(help: "Connections open at once.")
+  var maxConnections: Int?
+
   @OptionGroup var timers: ConnectionTimerOptions
   @OptionGroup var security: ServerTLSOptions
 
@@ -35,16 +41,20 @@ struct Serve: AsyncParsableCommand {
       promised: ["grpc"], readyFile: readyFile.map { ReadyFile(path: $0, logger: logger) })
     // The services and the configuration are those of a service that is told nothing, with what the flags change.
     // Descriptor sets one after the other are one.
-    let services = try [InteropService().serviceDefinition].withStandardServices(
+    let handlers = RunningHandlers()
+    let services = try [InteropService().serviceDefinition, handlers.serviceDefinition].withStandardServices(
       readiness: readiness, reflecting: descriptorSet + testingDescriptorSet)
     var configuration = RPCServer.Configuration(address: try RPCAddress(listen))
     configuration.shutdownGrace = .seconds(drainGrace)
+    if let requestTimeout { configuration.requestTimeout = .seconds(requestTimeout) }
+    if let maxConnections { configuration.maxConnections = maxConnections }
     timers.apply(to: &configuration.http2)
     configuration.tls = try security.tls
     let server = RPCServer(
       services: services, configuration: configuration,
       eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: threads), admit: { _, _ in },
       logger: logger)
+    handlers.server = server
     try await ServiceGroup(
       services: [server, Announcement(server: server, readiness: readiness)],
       gracefulShutdownSignals: [.sigterm, .sigint], logger: logger

@@ -12,10 +12,15 @@ struct ServerTLSOptions: ParsableArguments {
   @Option(help: "Require certificates of clients, signed by an authority in this PEM file.")
   var tlsClientCa: String?
 
+  @Option(help: "Seconds for a client to finish its handshake.")
+  var tlsHandshakeTimeout: Double?
+
   var tls: ServerTLS? {
     get throws {
       guard let tlsCertificate, let tlsKey else { return nil }
-      return try ServerTLS(certificate: tlsCertificate, key: tlsKey, clientCA: tlsClientCa)
+      var tls = try ServerTLS(certificate: tlsCertificate, key: tlsKey, clientCA: tlsClientCa)
+      if let tlsHandshakeTimeout { tls.handshakeTimeout = .seconds(tlsHandshakeTimeout) }
+      return tls
     }
   }
 }
