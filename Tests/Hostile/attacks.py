@@ -1,14 +1,17 @@
 """The attacks, one function each, and the process that carries them out: see `main`."""
 
 import collections
+import concurrent.futures
 import dataclasses
+import functools
 import json
 import sys
 import time
+import zlib
 from collections.abc import Callable
 
 import wire
-from wire import Connection, data, frame, literal, ping, request, reset, settings, window_update
+from wire import PREFACE, Connection, data, frame, literal, ping, request, reset, settings, window_update
 
 CALM = "GOAWAY ENHANCE_YOUR_CALM"
 # More than any limit allows: whoever is not cut off by then never is.
@@ -27,6 +30,26 @@ class Attack:
     options: tuple[str, ...] = ()
     # What it may make the server hold, beyond what it held before.
     memory_mib: int = 48
+    # What it may delay others by whatever they see in calm, in milliseconds, and why is said at the attack.
+    delay_ms: float = 0
+    # How the connection begins.
+    introduction: bytes = PREFACE + settings()
+    # The request that opens stream 1, if any.
+    opening: bytes = request(1, f"{wire.SERVICE}/FullDuplexCall")
+    # Slow attacks: how many connections do it at once, and whether a server that drains can be attacked so.
+    connections: int = 64
+    drains: bool = True
+    # Whether the server speaks TLS.
+    tls: bool = False
+
+    def connect(self, address, receive_buffer=None):
+        connection = Connection(address, self.introduction, receive_buffer)
+        if self.expected.startswith("grpc-status"):
+            connection.reading_answers()
+        if self.introduction.endswith(settings()):
+            connection.introduced()
+        connection.send(self.opening)
+        return connection
 
 
 def flood(frame_of):
@@ -135,6 +158,60 @@ def hoarder(connection):
         connection.send(request(stream_of(index), f"{wire.SERVICE}/UnaryCall") + data(stream_of(index), body, end=True))
 
 
+def last_of_an_answer(connection):
+    """Takes all of an answer but what the kernels hold, so that no stream is left and the rest stays in the server."""
+    # SimpleRequest{response_size: 4,194,304}, more than the buffers of both kernels hold; the window for all of it.
+    connection.send(reset(1) + settings((4, 0x7000_0000)) + window_update(0, 0x7000_0000))
+    connection.send(request(3, f"{wire.SERVICE}/UnaryCall") + data(3, wire.message(b"\x10\x80\x80\x80\x02"), end=True))
+    # Reading would help the server; whether it has closed shows in writing.
+    while connection.send(window_update(0, 1)):
+        time.sleep(0.2)
+
+
+def tiny_messages(connection):
+    """Half a mebibyte of messages of no bytes, five of which tell that there are none, to a handler that reads them."""
+    connection.send_data(1, wire.message() * (512 * 1024 // 5), end=True)
+    connection.answer([1])
+
+
+@functools.cache
+def bomb():
+    return b"\1" + wire.message(zlib.compress(bytes(64 << 20), 9, wbits=31))[1:]
+
+
+def gzip_bomb(connection):
+    """A message of 64 KiB that would be 64 MiB: sixteen times what a message may be."""
+    connection.send_data(1, bomb())
+    connection.answer([1])
+
+
+def unfinished_bodies(connection):
+    """As many calls as a connection may have, the message of each announced and begun."""
+    streams = [stream_of(index) for index in range(255)]
+    for stream in streams:
+        connection.send(request(stream, f"{wire.SERVICE}/UnaryCall"))
+        connection.send_data(stream, b"\0\0\x10\0\0" + bytes(16_000))
+    connection.answer(streams)
+
+
+def hoarded_requests(connection):
+    """Messages as long as they may be, of which only the last byte is missing."""
+    streams = [stream_of(index) for index in range(20)]
+    for stream in streams:
+        connection.send(request(stream, f"{wire.SERVICE}/UnaryCall"))
+        connection.send_data(stream, wire.message(bytes(4 << 20))[:-1])
+    connection.answer(streams)
+
+
+def watches(connection):
+    """Twenty calls that go on until somebody ends them, of which a connection may have eight."""
+    streams = [stream_of(index) for index in range(20)]
+    for stream in streams:
+        connection.send(request(stream, "/grpc.health.v1.Health/Watch") + data(stream, wire.message(), end=True))
+    connection.answer(streams[8:])
+    connection.ending = f"{connection.ending}, {len(streams) - len(connection.answers)} go on"
+
+
 def too_many_streams(connection):
     connection.send(b"".join(request(stream_of(index), f"{wire.SERVICE}/FullDuplexCall") for index in range(300)))
 
@@ -162,21 +239,65 @@ ATTACKS = {
     "header list of 54 KiB": Attack(header_list()),
     "HPACK bomb": Attack(header_bomb()),
     "frame over 16 KiB": Attack(once(data(1, bytes(16_385))), "GOAWAY FRAME_SIZE_ERROR"),
+    "tiny messages": Attack(tiny_messages, "grpc-status 0"),
+    "gzip bomb": Attack(
+        # Whoever may send 4 MiB has us inflate as much before it shows that there is more, in one go: one message is
+        # not worth a hop to another thread.
+        gzip_bomb, "grpc-status 8", delay_ms=15,
+        opening=request(
+            1, block=wire.request_block(f"{wire.SERVICE}/FullDuplexCall", (b"grpc-encoding", b"gzip"))
+        ),
+    ),
     "300 streams": Attack(too_many_streams, "GOAWAY PROTOCOL_ERROR"),
 }
 
+# On a server that has as many connections as it takes.
+REFUSED = {"one connection more": Attack(lambda connection: None, "closed", opening=b"")}
+
+# A record of TLS that announces 512 bytes, and the first of them.
+HALF_A_CLIENT_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32)
+
 # Attacks by doing nothing: the server has to notice by itself.
 SLOW_ATTACKS = {
-    "no preface": Attack(lambda connection: None, "closed", ("--introduction-timeout", "0.5")),
-    "trickled header list": Attack(trickle, CALM, ("--header-block-timeout", "0.5")),
-    "reads nothing": Attack(greedy_and_deaf, "closed", ("--write-stall-timeout", "1")),
-    "calls without end, reads nothing": Attack(deaf_and_talkative, "closed", ("--write-stall-timeout", "1")),
-    "grants no window": Attack(zero_window, CALM, ("--window-stall-timeout", "1")),
-    "asks for a gigabyte": Attack(hoarder, CALM, ("--window-stall-timeout", "1"), memory_mib=128),
-    "answers no PING": Attack(
-        lambda connection: None, "closed", ("--keepalive-interval", "0.5", "--keepalive-timeout", "0.5")
+    "no preface": Attack(
+        lambda connection: None, "closed", ("--introduction-timeout", "0.5"), introduction=PREFACE[:10],
+        opening=b"", drains=False,
     ),
-    "idle": Attack(lambda connection: None, "closed", ("--idle-timeout", "0.5", "--drain-notice-timeout", "0.5")),
+    "half a TLS handshake": Attack(
+        lambda connection: None, "closed", ("--tls-handshake-timeout", "0.5"), introduction=HALF_A_CLIENT_HELLO,
+        opening=b"", connections=256, drains=False, tls=True,
+    ),
+    "trickled header list": Attack(trickle, CALM, ("--header-block-timeout", "0.5")),
+    "reads nothing": Attack(
+        greedy_and_deaf, "closed", ("--write-stall-timeout", "1"), connections=1
+    ),
+    "reads no end of an answer": Attack(
+        last_of_an_answer, "closed", ("--write-stall-timeout", "1"), connections=8, memory_mib=96
+    ),
+    "calls without end, reads nothing": Attack(
+        deaf_and_talkative, "closed", ("--write-stall-timeout", "1"), connections=1
+    ),
+    "grants no window": Attack(zero_window, CALM, ("--window-stall-timeout", "1"), connections=8, memory_mib=128),
+    "asks for a gigabyte": Attack(
+        hoarder, CALM, ("--window-stall-timeout", "1"), connections=1, memory_mib=128
+    ),
+    "answers no PING": Attack(
+        lambda connection: None, "closed", ("--keepalive-interval", "0.5", "--keepalive-timeout", "0.5"),
+        drains=False,
+    ),
+    "idle": Attack(
+        lambda connection: None, "closed", ("--idle-timeout", "0.5", "--drain-notice-timeout", "0.5"),
+        opening=b"", drains=False,
+    ),
+    "unfinished bodies": Attack(
+        unfinished_bodies, "grpc-status 4", ("--request-timeout", "1.5"), connections=8, memory_mib=64, drains=False
+    ),
+    # 64 MiB are what the requests of a connection may occupy.
+    "hoarded requests": Attack(
+        hoarded_requests, "grpc-status 4 and 8", ("--request-timeout", "1.5"), connections=1, memory_mib=96,
+        drains=False,
+    ),
+    "watches": Attack(watches, "grpc-status 8, 8 go on", drains=False),
 }
 
 
@@ -185,31 +306,51 @@ def main(name, address, prepared):
 
     With `prepared` connections it makes them at once, each with a call open, for a server that will accept no others.
     """
-    attack = ATTACKS[name]
-
-    def connect():
-        connection = Connection(address).introduced()
-        connection.send(request(1, f"{wire.SERVICE}/FullDuplexCall"))
-        return connection
-
-    connections = [connect() for _ in range(prepared)]
+    if name in SLOW_ATTACKS:
+        return main_slow(SLOW_ATTACKS[name], address, prepared)
+    attack = {**ATTACKS, **REFUSED}[name]
+    connections = [attack.connect(address) for _ in range(prepared)]
     print("ready", flush=True)
     for line in sys.stdin:
         until = time.monotonic() + float(line)
-        endings, sent, count = collections.Counter(), 0, 0
-        while time.monotonic() < until and (connections or not prepared):
-            connection = connections.pop() if prepared else connect()
-            attack.run(connection)
-            endings[connection.end()] += 1
-            sent += connection.sent
-            count += 1
-            connection.close()
+        results = []
+        while time.monotonic() < until and len(results) < MOST_IN_WINDOW and (connections or not prepared):
+            results.append(assault(attack, connections.pop() if prepared else attack.connect(address)))
             time.sleep(PAUSE_SECONDS)
-        print(json.dumps({"attacks": count, "bytes": sent, "endings": endings}), flush=True)
+        tell(results)
 
 
-# Between two attacks: one process shall not show how fast Python is, but what one peer can do.
-PAUSE_SECONDS = 0.05
+def main_slow(attack, address, prepared):
+    """The same, with as many connections as the attack has, all at once, and until each of them has ended."""
+
+    def connect():
+        return attack.connect(address, receive_buffer=4096)
+
+    connections = [connect() for _ in range(prepared)]
+    print("ready", flush=True)
+    with concurrent.futures.ThreadPoolExecutor(attack.connections) as pool:
+        for _ in sys.stdin:
+            attacking = [connections.pop() if prepared else connect() for _ in range(attack.connections)]
+            tell(list(pool.map(functools.partial(assault, attack), attacking)))
+
+
+def assault(attack, connection):
+    """How it ended, and what it took."""
+    attack.run(connection)
+    ending = connection.end()
+    connection.close()
+    return ending, connection.sent
+
+
+def tell(results):
+    endings = collections.Counter(ending for ending, _ in results)
+    size = sum(size for _, size in results)
+    print(json.dumps({"attacks": len(results), "bytes": size, "endings": endings}), flush=True)
+
+
+# Between two attacks. About a hundred a second are enough to be seen in the slowest hundredth of others' calls.
+PAUSE_SECONDS = 0.01
+MOST_IN_WINDOW = 24
 
 if __name__ == "__main__":
     main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

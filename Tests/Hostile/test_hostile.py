@@ -2,19 +2,23 @@
 stays bounded, other connections do not feel it; and the same while the server drains.
 
 What is asserted of the others: the 99th percentile of a well-behaved client's calls, one after the other, under attack
-is at most twice that in calm. Both are the least of several windows, taken in turns: what an attack does to others shows
-in each of them, what else the machine does only in some. Below FLOOR_MS everything counts as calm.
+is at most twice that in calm. Both are the median of several windows, taken in turns: whatever hurts in most of them
+fails. Less than FLOOR_MS counts as calm. The slowest call of a window is told too, for what is too rare to be among the
+slowest hundredth.
+
+The server is a release build: what a debug build takes ten times as long for says nothing about what others feel.
 """
 
 import pytest
 
-from attacks import ATTACKS, SLOW_ATTACKS
-from server import Attacker, Client, Server
-from wire import PREFACE, SERVICE, Connection, request, settings
+from attacks import ATTACKS, MOST_IN_WINDOW, REFUSED, SLOW_ATTACKS
+from server import FLOOR_MS, Attacker, Client, Latency, Server
+from wire import Connection
 
-WINDOWS = 4
-WINDOW_SECONDS = 0.3
-FLOOR_MS = 1.0
+WINDOWS = 5
+WINDOW_SECONDS = 0.25
+ROUNDS = 3
+ALL = {**ATTACKS, **SLOW_ATTACKS, **REFUSED}
 
 
 @pytest.fixture(scope="module")
@@ -24,29 +28,53 @@ def server():
     server.stop()
 
 
-def measure(server, client, step, attacker):
-    """Calm and attack in turns: what the client saw, and what came of the attacks."""
+def measure(name, client, step, attacker):
+    """Calm and attack in turns: what the client saw, and what came of the attacks. Where others felt too much, it goes
+    on for longer: what the machine did meanwhile is gone from the median then, what the attack does is not."""
     calm, attacked, results = [], [], []
-    for _ in range(WINDOWS):
-        calm.append(client.p99(step, WINDOW_SECONDS))
-        attacker.attack(WINDOW_SECONDS)
-        attacked.append(client.p99(step, WINDOW_SECONDS))
+    while len(calm) < ROUNDS * WINDOWS:
+        for _ in range(WINDOWS):
+            calm.append(client.latency(step, WINDOW_SECONDS))
+            attacker.attack(WINDOW_SECONDS)
+            attacked.append(client.latency(step, WINDOW_SECONDS))
+            results.append(attacker.result())
+            assert results[-1]["attacks"] > 0
+        if is_calm(name, calm, attacked):
+            break
+    return calm, attacked, results
+
+
+def measure_slow(name, client, step, attacker):
+    """The same for attacks that take their time: several windows of one attack."""
+    calm, attacked, results = [], [], []
+    while len(calm) < ROUNDS * WINDOWS:
+        calm += [client.latency(step, WINDOW_SECONDS) for _ in range(WINDOWS)]
+        attacker.attack(0)
+        attacked += [client.latency(step, WINDOW_SECONDS) for _ in range(WINDOWS)]
         results.append(attacker.result())
-    return min(calm), min(attacked), results
+        if is_calm(name, calm, attacked):
+            break
+    return calm, attacked, results
+
+
+def is_calm(name, calm, attacked):
+    return Latency.median(attacked).p99 <= max(2 * max(Latency.median(calm).p99, FLOOR_MS), ALL[name].delay_ms)
 
 
 def judge(name, server, before, state, calm, attacked, results, report):
+    attack = ALL[name]
     peak, count = server.memory("VmHWM"), sum(result["attacks"] for result in results)
     endings = {ending for result in results for ending in result["endings"]}
     size = sum(result["bytes"] for result in results) / max(count, 1) / 1024
+    usual, felt = Latency.median(calm), Latency.median(attacked)
     report(
         name, state, ", ".join(sorted(endings)), count, f"{size:.0f}", f"{before:.1f} → {peak:.1f}",
-        f"{calm:.2f} → {attacked:.2f}",
+        f"{usual.p99:.2f} → {felt.p99:.2f}", f"{felt.p99 / usual.p99:.1f}", f"{usual.most:.1f} → {felt.most:.1f}",
     )
     assert count > 0
-    assert endings == {ATTACKS[name].expected}
-    assert peak - before < ATTACKS[name].memory_mib
-    assert attacked <= 2 * max(calm, FLOOR_MS)
+    assert endings == {attack.expected}
+    assert peak - before < attack.memory_mib
+    assert is_calm(name, calm, attacked)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -55,7 +83,7 @@ def test_attack(name, server, report):
     attacker = Attacker(name, server.address)
     server.forget_peak()
     before = server.memory()
-    measured = measure(server, client, client.call, attacker)
+    measured = measure(name, client, client.call, attacker)
     attacker.stop()
     judge(name, server, before, "serving", *measured, report)
     client.connection.close()
@@ -68,13 +96,13 @@ def test_attack_while_draining(name, report):
         client = Client(server.address)
         client.open_stream()
         client.echo()
-        attacker = Attacker(name, server.address, prepared=3 * WINDOWS)
+        attacker = Attacker(name, server.address, prepared=ROUNDS * WINDOWS * MOST_IN_WINDOW)
         server.terminate()
         # The well-behaved client answers the drain's PING, the attacker's connections do not.
         client.echo()
         server.forget_peak()
         before = server.memory()
-        measured = measure(server, client, client.echo, attacker)
+        measured = measure(name, client, client.echo, attacker)
         attacker.stop()
         judge(name, server, before, "draining", *measured, report)
         client.connection.close()
@@ -82,24 +110,57 @@ def test_attack_while_draining(name, report):
         server.stop()
 
 
+@pytest.mark.parametrize("name", REFUSED)
+def test_connection_flood(name, report):
+    server = Server("--max-connections", "200")
+    try:
+        client = Client(server.address)
+        held = [Connection(server.address).introduced() for _ in range(199)]
+        attacker = Attacker(name, server.address)
+        server.forget_peak()
+        before = server.memory()
+        measured = measure(name, client, client.call, attacker)
+        attacker.stop()
+        judge(name, server, before, "full", *measured, report)
+        for connection in held:
+            assert connection.glance()
+            connection.close()
+        Client(server.address).call()
+    finally:
+        server.stop()
+
+
 @pytest.mark.parametrize("name", SLOW_ATTACKS)
 def test_slow_attack(name, report):
     attack = SLOW_ATTACKS[name]
+    server = Server(*attack.options, tls=attack.tls)
+    try:
+        client = Client(server.address, server.authority)
+        attacker = Attacker(name, server.address)
+        server.forget_peak()
+        before = server.memory()
+        measured = measure_slow(name, client, client.call, attacker)
+        attacker.stop()
+        judge(name, server, before, "serving", *measured, report)
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("name", [name for name, attack in SLOW_ATTACKS.items() if attack.drains])
+def test_slow_attack_while_draining(name, report):
+    attack = SLOW_ATTACKS[name]
     server = Server(*attack.options)
     try:
-        before = server.memory()
+        client = Client(server.address)
+        client.open_stream()
+        client.echo()
+        attacker = Attacker(name, server.address, prepared=ROUNDS * attack.connections)
+        server.terminate()
+        client.echo()
         server.forget_peak()
-        if name == "no preface":
-            connection = Connection(server.address, introduction=PREFACE[:10])
-        else:
-            connection = Connection(server.address, PREFACE + settings(), receive_buffer=4096).introduced()
-            if name != "idle":
-                connection.send(request(1, f"{SERVICE}/FullDuplexCall"))
-        attack.run(connection)
-        ending = connection.end()
-        peak = server.memory("VmHWM")
-        report(name, "serving", ending, 1, f"{connection.sent / 1024:.0f}", f"{before:.1f} → {peak:.1f}", "")
-        assert ending == attack.expected
-        assert peak - before < attack.memory_mib
+        before = server.memory()
+        measured = measure_slow(name, client, client.echo, attacker)
+        attacker.stop()
+        judge(name, server, before, "draining", *measured, report)
     finally:
         server.stop()
