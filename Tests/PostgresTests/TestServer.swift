@@ -47,12 +47,21 @@ struct TestServer {
     try result.get()
   }
 
+  /// Stops it at once, so that it can be started with other settings.
+  func stop() throws {
+    try asPostgres("\(Self.bin)/pg_ctl -D \(directory)/data -m immediate -w stop >/dev/null")
+  }
+
+  /// Runs a command in its data directory, as the user it runs as.
+  func inData(_ command: String) throws { try asPostgres("cd \(directory)/data && \(command)") }
+
   func promote() throws {
     try asPostgres("\(Self.bin)/pg_ctl -D \(directory)/data -w promote >/dev/null")
   }
 
-  func start() throws {
-    let options = "-c fsync=off -c listen_addresses= -c unix_socket_directories=\(directory)"
+  /// - Parameter settings: as Postgres takes them on its command line.
+  func start(_ settings: String = "") throws {
+    let options = "-c fsync=off -c listen_addresses= -c unix_socket_directories=\(directory) \(settings)"
     try asPostgres(
       "\(Self.bin)/pg_ctl -D \(directory)/data -w -l \(directory)/log -o '\(options)' start >/dev/null 2>&1")
   }

@@ -26,7 +26,9 @@ extension IOLoop {
     case .none: break
     case .open: open(.leased)
     case .refuse(let request):
-      refuse(request, PostgresError(.queueFull, "\(pool.waiting) callers wait for a connection already"))
+      let error = PostgresError(.queueFull, "\(pool.waiting) callers wait for a connection already")
+      logRefusal(error)
+      refuse(request, error)
     case .grant(let request, let connection):
       if request.finish(.success(Lease(self, connection))) {
         finished.append(request)

@@ -15,8 +15,10 @@ extension IOLoop {
   func accept(_ request: Request) {
     guard drained == nil else { return fail(request, shuttingDown) }
     guard waiting.count < configuration.queueLimit else {
-      return fail(
-        request, PostgresError(.queueFull, "\(waiting.count) requests wait already", statement: request.name))
+      let error = PostgresError(
+        .queueFull, "\(waiting.count) requests wait already", statement: request.name)
+      logRefusal(error)
+      return fail(request, error)
     }
     request.received = now
     waiting.append(request)
@@ -82,17 +84,35 @@ extension IOLoop {
     guard request.received != .distantFuture else { return }
     let duration = now - request.received
     metrics.record(request.name, duration, failed: error != nil)
-    guard duration >= configuration.slowStatement else { return }
-    // When the database stalls every caller is slow: a few lines say that as well as thousands.
-    if now - slowSince >= .seconds(1) { (slowSince, slowCount) = (now, 0) }
-    slowCount += 1
-    guard slowCount <= 10 else { return }
+    if let error, error.kind == .server { logFailure(error) }
+    guard duration >= configuration.slowStatement, let suppressed = slowLog.admit(now: now) else { return }
     logger.warning(
       "slow statement",
       metadata: [
         "statement": "\(request.name)", "milliseconds": "\(duration.nanoseconds / 1_000_000)",
         "error": "\(error?.sqlState?.rawValue ?? error.map { "\($0.kind)" } ?? "none")",
+        "suppressed": "\(suppressed)",
       ])
+  }
+
+  /// For whoever looks closely only: what a statement meets is its caller's business. Without `detail`, which holds
+  /// the values of rows.
+  private func logFailure(_ error: PostgresError) {
+    guard logger.logLevel <= .debug, let suppressed = failureLog.admit(now: now) else { return }
+    logger.debug(
+      "statement failed",
+      metadata: [
+        "statement": "\(error.statement ?? "")", "sqlstate": "\(error.sqlState?.rawValue ?? "")",
+        "reason": "\(error.message)", "constraint": "\(error.constraint ?? "")",
+        "suppressed": "\(suppressed)",
+      ])
+  }
+
+  func logRefusal(_ error: PostgresError) {
+    guard let suppressed = refusalLog.admit(now: now) else { return }
+    logger.warning(
+      "too many wait for Postgres",
+      metadata: ["reason": "\(error.message)", "suppressed": "\(suppressed)"])
   }
 
   /// The server turned out to take no writes any more, though it must: a standby by now, or about to be replaced by one.
@@ -130,6 +150,10 @@ extension IOLoop {
     switch result {
     case .success(let connection):
       if outage != nil { logger.info("Postgres is back") }
+      if outage != nil {
+        let seconds = (now - outageSince).nanoseconds / 1_000_000_000
+        logger.notice("connected to Postgres again", metadata: ["seconds": "\(seconds)"])
+      }
       outage = nil
       metrics.connected()
       connection.lastProgress = now
@@ -144,10 +168,11 @@ extension IOLoop {
       case .listening: openedListening(connection)
       }
     case .failure(let error):
-      // Once per outage: an operator needs to know, not to scroll.
-      if outage == nil {
+      // Once for each reason: an operator needs to know, not to scroll.
+      if outage?.message != error.message {
         logger.error("cannot connect to Postgres", metadata: ["reason": "\(error.message)"])
       }
+      if outage == nil { outageSince = now }
       outage = error
       switch target {
       case .shared(let slot): shared[slot].retry = now + shared[slot].backoff.next(using: &random)

@@ -67,9 +67,12 @@ final class IOLoop: @unchecked Sendable {
   var finished: [any Resumable] = []
   var drained: Waiter<Void>?
   var drainExpiry = NIODeadline.distantFuture
-  /// Slow statements seen in the second that began then.
-  var slowSince = NIODeadline.distantPast
-  var slowCount = 0
+  /// Since when the database has not been there.
+  var outageSince = NIODeadline.distantPast
+  // When the database stalls every caller is slow, or refused: a few lines say that as well as thousands.
+  var slowLog = LogLimit(linesPerSecond: 10)
+  var refusalLog = LogLimit(linesPerSecond: 1)
+  var failureLog = LogLimit(linesPerSecond: 10)
   private var isStopping = false
   private var nextTick = NIODeadline.distantPast
   private var answered: [Request] = []
