@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The arrows of the house: who may import whom. Run by ./dev verify."""
+"""The rules of the house that no compiler checks: who may import whom, and what is tested. Run by ./dev verify."""
 
 import pathlib
 import re
 import sys
 
-SOURCES = pathlib.Path(__file__).resolve().parents[2] / "Sources"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "Sources"
 SERVICES = {"IdentitySvc", "StoreSvc", "AnalyticsSvc", "BookingSvc", "NotifySvc", "Edge"}
 # The modules of our own that each may import.
 ARROWS = {
@@ -29,9 +30,27 @@ FORBIDDEN_IN_SOURCES = {
     r"\bas! ": "as! crashes the process",
     r"(?<![\w.])print\(": "print goes around the log",
 }
+# Every statement of these is prepared against the real schema by their own tests, which list them: `static let
+# statements: [any Statement.Type] = […]`.
+PREPARED = SERVICES | {"Jobs"}
+STATEMENT = re.compile(r"^\s*((?:\w+ +)*)struct +(\w+)[^{\n]*\bStatement\b[^{\n]*\{", re.M)
+LIST = re.compile(r"static let statements: \[any Statement\.Type\] = \[(.*?)\]\s*$", re.M | re.S)
+
+
+def unprepared(module):
+    tests = "\n".join(path.read_text() for path in sorted((ROOT / f"Tests/{module}Tests").rglob("*.swift")))
+    listed = set(re.findall(r"(\w+)\.self", "".join(LIST.findall(tests))))
+    for path in sorted((SOURCES / module).rglob("*.swift")):
+        for modifiers, name in STATEMENT.findall(path.read_text()):
+            if name not in listed:
+                yield f"{path}: {name} is not among the statements that Tests/{module}Tests prepares"
+            elif "private" in modifiers:
+                yield f"{path}: {name} is private, so no test can prepare it"
 
 
 def complaints():
+    for module in sorted(PREPARED):
+        yield from unprepared(module)
     for path in sorted(SOURCES.rglob("*.swift")):
         module = path.relative_to(SOURCES).parts[0]
         text = path.read_text()
