@@ -9,6 +9,9 @@ extension PostgresClient {
     package var url: String
     /// Shown in `pg_stat_activity`.
     package var applicationName: String
+    /// Where names without a schema are looked up, and nowhere else; a plain identifier. The database's own setting if
+    /// nil.
+    package var schema: String?
 
     /// Connections that all callers share, in pipeline mode. One or two are fastest.
     package var sharedConnections = 2
@@ -103,7 +106,8 @@ extension PostgresClient.Configuration {
       -c statement_timeout=\(statementTimeout.nanoseconds / 1_000_000) \
       -c lock_timeout=\(lockTimeout.nanoseconds / 1_000_000) \
       -c idle_in_transaction_session_timeout=\(idleInTransactionTimeout.nanoseconds / 1_000_000) \
-      -c client_connection_check_interval=1000
+      -c client_connection_check_interval=1000\
+      \(schema.map { " -c search_path=\($0)" } ?? "")
       """
     if let index = parameters.firstIndex(where: { $0.name == "options" }) {
       parameters[index].value = settings + " " + parameters[index].value

@@ -73,6 +73,7 @@ package final class Transaction: Sendable {
     var opening: [Step]
     var isOpen = false
     var metConflict = false
+    var commitActions: [@Sendable () -> Void] = []
   }
 
   init(
@@ -128,6 +129,11 @@ package final class Transaction: Sendable {
     try await noting { try await lease.script(sql, deadline: expiry) }
   }
 
+  /// Has `action` called once the transaction is committed; never if it is rolled back, or if nobody can tell.
+  package func afterCommit(_ action: @escaping @Sendable () -> Void) {
+    state.withLockedValue { $0.commitActions.append(action) }
+  }
+
   /// When a statement sent now is given up.
   var expiry: NIODeadline { min(deadline ?? .distantFuture, .now() + timeout) }
 
@@ -152,6 +158,7 @@ package final class Transaction: Sendable {
       error.sqlState = .inFailedTransaction
       throw error
     }
+    for action in state.withLockedValue({ $0.commitActions }) { action() }
   }
 
   func rollBack() async {

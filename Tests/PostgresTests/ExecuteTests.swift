@@ -66,6 +66,15 @@ private let items = """
 
 @Suite("Statements on shared connections")
 struct ExecuteTests {
+  @Test("Names without a schema are those of the schema the configuration names")
+  func schema() async throws {
+    try await TestDatabase.withClient(setup: "CREATE SCHEMA shop") { client in
+      try await TestDatabase.withClient(client.configuration.url, { $0.schema = "shop" }) { client in
+        try await #expect(client.value("SHOW search_path", String.self) == "shop")
+      }
+    }
+  }
+
   @Test("Many callers at once each get their own answer")
   func manyCallers() async throws {
     try await TestDatabase.withClient { client in

@@ -53,6 +53,27 @@ private final class PIDs: Sendable {
 
 @Suite("Transactions")
 struct TransactionTests {
+  @Test("What is to follow the commit follows it, and no rollback")
+  func afterCommit() async throws {
+    try await TestDatabase.withClient(setup: counters) { client in
+      let calls = Atomic(0)
+      await #expect(throws: Refusal.self) {
+        try await client.transaction(tenant: nil) { transaction in
+          transaction.afterCommit { calls.add(1, ordering: .relaxed) }
+          try await transaction.executeCount(Add(id: 1))
+          throw Refusal()
+        }
+      }
+      #expect(calls.load(ordering: .relaxed) == 0)
+      try await client.transaction(tenant: nil) { transaction in
+        transaction.afterCommit { calls.add(1, ordering: .relaxed) }
+        try await transaction.executeCount(Add(id: 1))
+        #expect(calls.load(ordering: .relaxed) == 0)
+      }
+      #expect(calls.load(ordering: .relaxed) == 1)
+    }
+  }
+
   @Test("Commits when the body returns, and rolls back when it throws")
   func commitAndRollBack() async throws {
     try await TestDatabase.withClient(setup: counters) { client in

@@ -28,9 +28,10 @@ extension ServiceContext {
   }
 
   func client(_ key: String, _ program: any ServiceProgram.Type) throws -> PostgresClient {
-    let url = try settings.string(key)
-    return try PostgresClient(
-      configuration: .init(url: url, applicationName: "mainstreet-\(program.name)"), logger: logger)
+    var configuration = PostgresClient.Configuration(
+      url: try settings.string(key), applicationName: "mainstreet-\(program.name)")
+    configuration.schema = (program as? any MigratingProgram.Type)?.schema
+    return try PostgresClient(configuration: configuration, logger: logger)
   }
 }
 
