@@ -95,6 +95,19 @@ let package = Package(
       ],
       swiftSettings: house),
 
+    .target(
+      name: "Jobs",
+      dependencies: [
+        "Postgres",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "DequeModule", package: "swift-collections"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      resources: [.embedInCode("Migrations/0001_jobs.sql")],
+      swiftSettings: house),
+
     // What every service is made with.
     .target(
       name: "ServiceKit",
@@ -227,6 +240,15 @@ let package = Package(
       dependencies: [
         "Postgres",
         .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: house),
+    .testTarget(
+      name: "JobsTests",
+      dependencies: [
+        "Jobs", "Postgres",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

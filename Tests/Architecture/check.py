@@ -16,6 +16,7 @@ ARROWS = {
     "RPC": {"Gzip", "HTTP2"},
     "MainstreetAPI": {"CMainstreetProto", "CProtobufC", "RPC", "Schema"},
     "Postgres": {"CLibpq"},
+    "Jobs": {"Postgres"},
     "ServiceKit": {"HTTP2", "MainstreetAPI", "Postgres", "RPC", "Schema"},
     "StoreSvc": {"Gzip", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit"},
     "Edge": {"MainstreetAPI", "RPC", "Schema", "ServiceKit"},

@@ -95,3 +95,19 @@ extension UUID: PostgresValue {
     UUID(high: try reader.read(), low: try reader.read())
   }
 }
+
+extension UUID: Codable {
+  package init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    let text = try container.decode(String.self)
+    guard let uuid = UUID(text) else {
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: "no UUID: \(text)")
+    }
+    self = uuid
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}

@@ -1,0 +1,30 @@
+internal import Logging
+internal import Metrics
+internal import Postgres
+
+/// Buries workers that have died, so that their jobs are run again.
+struct Watch: Sendable {
+  let jobs: Jobs
+  let settings: WorkerSettings
+
+  func run() async {
+    var watch = BeatWatch(lease: settings.lease)
+    let buried = Counter(label: "jobs_workers_buried_total")
+    while !Task.isCancelled {
+      do {
+        let workers = try await jobs.postgres.execute(WatchWorkers(), tenant: nil)
+        for (worker, beat) in watch.observe(workers, .now) {
+          let bury = BuryWorker(worker: worker, stillAt: beat)
+          guard let count = try await jobs.postgres.executeOne(bury, tenant: nil) ?? nil else { continue }
+          buried.increment()
+          jobs.logger.warning(
+            "a worker died; its jobs are run again", metadata: ["worker": "\(worker)", "jobs": "\(count)"])
+        }
+      } catch {
+        if Task.isCancelled { return }
+        jobs.logger.warning("cannot watch over workers", metadata: ["error": "\(error)"])
+      }
+      try? await Task.sleep(for: settings.beat)
+    }
+  }
+}
