@@ -27,9 +27,6 @@ package final class HTTP2Stream {
   private var outbound = OutboundQueue()
   private var outboundFinished = false
   private var trailers: HeaderBlock?
-  /// Server: what a client that still sends is told when the answer is complete. That is no error (RFC 9113, 8.1),
-  /// unless it is said to be.
-  package var codeAfterEnd = HTTP2ErrorCode.noError
   private var sentBytes = 0
   private var backlog = Backlog(enough: HTTP2Configuration.windowStallBytes)
   /// nghttp2 asked for data, there was none, and it will not ask again until told to.

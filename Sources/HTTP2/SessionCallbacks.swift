@@ -158,8 +158,9 @@ final class SessionCallbacks: @unchecked Sendable {
       guard head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0, connection.role == .server,
         let stream = stream(session, head.stream_id), !stream.inboundEnded
       else { return }
-      // The call is over but the client still sends: tell it to stop. Earlier the RST would overtake the response.
-      stream.reset(stream.codeAfterEnd)
+      // The call is over but the client still sends: tell it to stop, without calling it an error
+      // (RFC 9113, 8.1). Earlier the RST would overtake the response.
+      stream.reset(.noError)
     case NGHTTP2_RST_STREAM.rawValue:
       connection.resetSent(HTTP2ErrorCode(rawValue: frame.pointee.rst_stream.error_code))
     case NGHTTP2_GOAWAY.rawValue:

@@ -175,14 +175,13 @@ import Testing
   }
 
   @Test(
-    "A deadline that passes is told by the status, and behind it a client that still sends is told to stop",
+    "A deadline that passes is told by the status, and a client that still sends is told to stop",
     arguments: [
-      (asked: "5m", limit: nil, code: HTTP2ErrorCode.cancel),
-      // Only the server's own: RST(CANCEL) would make it CANCELLED for other people's clients.
-      (asked: nil, limit: .milliseconds(5), code: .noError),
-      (asked: "9S", limit: .milliseconds(5), code: .noError),
-    ] as [(asked: String?, limit: Duration?, code: HTTP2ErrorCode)])
-  func expiry(asked: String?, limit: Duration?, code: HTTP2ErrorCode) async throws {
+      (asked: "5m", limit: nil), (asked: nil, limit: .milliseconds(5)),
+      (asked: "9S", limit: .milliseconds(5)),
+    ]
+      as [(asked: String?, limit: Duration?)])
+  func expiry(asked: String?, limit: Duration?) async throws {
     let cancelled = Signal()
     let stuck = MethodDefinition.streaming("Stuck") { _, _, _ in
       do { try await untilCancelled() } catch { await cancelled.raise() }
@@ -191,7 +190,7 @@ import Testing
       let ending = try await RawCall.ending(of: "/test.Service/Stuck", timeout: asked, at: address)
       #expect(ending.fields.contains("grpc-status: 4"))
       #expect(ending.hasEnded)
-      #expect(ending.code == code)
+      #expect(ending.code == .noError)
       await cancelled.wait()
     }
   }

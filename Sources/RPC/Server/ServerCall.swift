@@ -259,13 +259,12 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     release(error?.code ?? .ok)
   }
 
-  /// The deadline has passed. The client's own clock usually tells it so; where ours is first, the status does,
-  /// which a bare RST(CANCEL) would not. A client that has stopped reading gets the RST alone.
+  /// The deadline has passed. The client's own clock usually tells it so; where ours is first, the status does. A client
+  /// that has stopped reading gets a RST(CANCEL) alone.
   ///
-  /// One that still sends gets it too, behind the status, if the deadline was its own. Before that has passed gRPC's
-  /// C core takes a RST(CANCEL) it reads together with the status for the status, and makes it CANCELLED.
-  func expire(_ now: NIODeadline) {
-    if let timeout = state.head.timeout, began + timeout <= now { stream.codeAfterEnd = .cancel }
+  /// Behind the status there is none: gRPC's C core takes a RST(CANCEL) it reads together with the status for the
+  /// status, and makes it CANCELLED.
+  func expire() {
     guard stream.queuedBytes > 0 else {
       return end(
         with: RPCError(

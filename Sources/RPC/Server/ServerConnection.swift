@@ -170,7 +170,7 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
       guard let call = delegate as? ServerCall, let deadline = call.pendingDeadline else { return }
       if deadline <= now { due.append(call) } else { next = min(next ?? deadline, deadline) }
     }
-    for call in due { call.expire(now) }
+    for call in due { call.expire() }
     return next
   }
 
