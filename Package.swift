@@ -203,6 +203,18 @@ let package = Package(
       ],
       path: "Benchmarks/peers/mainstreet",
       swiftSettings: house),
+    .executableTarget(
+      name: "PostgresPeer",
+      dependencies: [
+        "Postgres", "RPC", "ServiceKit",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "CoreMetrics", package: "swift-metrics"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      path: "Benchmarks/peers/postgres",
+      swiftSettings: house),
 
     .testTarget(name: "GzipTests", dependencies: ["Gzip"], swiftSettings: house),
     .testTarget(name: "SchemaTests", dependencies: ["Schema"], swiftSettings: house),
@@ -257,7 +269,7 @@ let package = Package(
     .testTarget(
       name: "ServiceKitTests",
       dependencies: [
-        "HTTP2", "MainstreetAPI", "RPC", "Schema", "ServiceKit",
+        "HTTP2", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit",
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),

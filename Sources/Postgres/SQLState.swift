@@ -8,6 +8,7 @@ package struct SQLState: RawRepresentable, Hashable, Sendable, CustomStringConve
   package var description: String { rawValue }
 
   package static let featureNotSupported = Self("0A000")
+  package static let characterNotInRepertoire = Self("22021")
   package static let notNullViolation = Self("23502")
   package static let foreignKeyViolation = Self("23503")
   package static let uniqueViolation = Self("23505")
@@ -20,6 +21,7 @@ package struct SQLState: RawRepresentable, Hashable, Sendable, CustomStringConve
   package static let deadlockDetected = Self("40P01")
   package static let insufficientPrivilege = Self("42501")
   package static let undefinedTable = Self("42P01")
+  package static let programLimitExceeded = Self("54000")
   package static let lockNotAvailable = Self("55P03")
   package static let queryCanceled = Self("57014")
   package static let adminShutdown = Self("57P01")
