@@ -14,8 +14,6 @@ package final class Jobs: Service {
   let logger: Logger
   let limits = KnownLimits()
   let doorbells = Doorbells()
-  /// There is something for the stager to see.
-  let stageSignal = Signal()
   /// How long what became of a job is kept.
   package let keep: Duration
 

@@ -98,7 +98,7 @@ extension Jobs {
       if job.start == .now { queues.insert(job.queue) } else { isStaged = true }
     }
     if !queues.isEmpty { wake(queues) }
-    if isStaged { stageSignal.notify() }
+    if isStaged { doorbells.ring(Doorbells.schedule) }
   }
 }
 

@@ -3,19 +3,24 @@ internal import Postgres
 
 /// Brings jobs to where workers see them: those whose time has come, and those whose limit has room again. Every worker
 /// process has one; they share the work by skipping what another has in hand.
-struct Stager: Sendable {
-  let jobs: Jobs
+final class Stager: Sendable {
+  private let jobs: Jobs
+  private let signal = Signal()
 
   private static let most: Int32 = 1000
   private static let mostKeys: Int32 = 100
   private static let longestPause = Duration.seconds(1)
   private static let shortestPause = Duration.milliseconds(5)
 
+  init(jobs: Jobs) { self.jobs = jobs }
+
   func run() async {
+    jobs.doorbells.listen(to: Doorbells.schedule, as: self) { [signal] in signal.notify() }
     await withDiscardingTaskGroup { group in
-      group.addTask { await stage() }
-      group.addTask { await unblock() }
+      group.addTask { await self.stage() }
+      group.addTask { await self.unblock() }
     }
+    jobs.doorbells.dismiss(self)
   }
 
   private func stage() async {
@@ -38,7 +43,7 @@ struct Stager: Sendable {
         jobs.logger.warning("cannot look for jobs that are due", metadata: ["error": "\(error)"])
       }
       if pause == Self.longestPause { pause = pause * Double.random(in: 0.75...1) }
-      await jobs.stageSignal.wait(until: .now + pause)
+      await signal.wait(until: .now + pause)
     }
   }
 

@@ -11,8 +11,10 @@ final class Doorbells: Sendable {
   /// Something is to be told.
   let signal = Signal()
 
-  /// A name that is no queue's: jobs are to be cancelled.
+  /// Names that are no queue's. Running jobs are to be cancelled.
   static let cancellations = "\u{1}cancel"
+  /// Jobs may soon be due.
+  static let schedule = "\u{1}schedule"
 
   func listen(to queue: String, as listener: AnyObject, _ bell: @escaping @Sendable () -> Void) {
     state.withLock { $0.bells[queue, default: [:]][ObjectIdentifier(listener)] = bell }

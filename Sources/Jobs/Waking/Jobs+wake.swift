@@ -13,7 +13,7 @@ extension Jobs {
       let queues = doorbells.takeUntold()
       guard !queues.isEmpty else { continue }
       do {
-        _ = try await postgres.execute(Notify(channel: channel, payloads: queues), tenant: nil)
+        _ = try await postgres.execute(NotifyOfJobs(channel: channel, payloads: queues), tenant: nil)
       } catch {
         // They will find the jobs when they next look.
         logger.debug("cannot tell of new jobs", metadata: ["error": "\(error)"])
@@ -37,9 +37,9 @@ extension Jobs {
   }
 }
 
-private struct Notify: Statement {
+struct NotifyOfJobs: Statement {
   static let name = "NotifyOfJobs"
-  static let sql = "SELECT pg_notify($1, payload) FROM unnest($2) AS payload"
+  static let sql = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload"
   static let isIdempotent = true
   var channel: String
   var payloads: [String]

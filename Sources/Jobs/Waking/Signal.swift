@@ -50,6 +50,7 @@ final class Signal: Sendable {
             state = .idle
             return true
           }
+          if case .waiting = state { preconditionFailure("a signal has one waiter") }
           if Task.isCancelled { return true }
           state = .waiting(continuation)
           return false

@@ -144,7 +144,9 @@ final class QueueWorker: Sendable {
           failures = 0
           take(answer, said, worker)
           // The stager may sleep for longer than these do.
-          if said.settlements.contains(where: { $0.delay > .zero }) { jobs.stageSignal.notify() }
+          if said.settlements.contains(where: { $0.delay > .zero }) {
+            jobs.doorbells.ring(Doorbells.schedule)
+          }
           if !said.limitKeys.isEmpty { try await unblock(said.limitKeys) }
         } catch {
           if Task.isCancelled { return state.withLock { $0.desk.failed(said, of: worker, retryAt: .now) } }

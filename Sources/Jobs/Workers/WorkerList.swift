@@ -11,7 +11,7 @@ struct EnlistWorker: Statement {
 
 /// Says that the worker lives; returns the jobs to cancel, or no row if it was buried.
 struct Beat: Statement {
-  static let name = "BeatOfWorker"
+  static let name = "Beat"
   static let sql = "SELECT cancelled FROM jobs_beat($1, $2, $3)"
   var worker: Int64
   var progress: [(job: UUID, share: Double)]
