@@ -5,22 +5,23 @@ extension Jobs {
   @discardableResult
   package func add(_ job: NewJob) async throws -> AddedJob {
     try await declareLimits(of: [job])
-    let added: AddedJob
-    if let unique = job.unique {
-      let holder = try await postgres.executeOne(AddUniqueJob(job: job, unique: unique), tenant: nil)
-      added = AddedJob(id: holder ?? job.id, isNew: holder == job.id)
-    } else {
-      _ = try await postgres.execute(AddJobs(jobs: [job]), tenant: nil)
-      added = AddedJob(id: job.id, isNew: true)
+    guard job.unique == nil else {
+      // Whoever adds the same key waits for another who does: on a connection of its own.
+      return try await postgres.transaction(tenant: nil) { try await insert(job, in: $0) }
     }
-    if added.isNew { announce([job]) }
-    return added
+    _ = try await postgres.execute(AddJobs(jobs: [job]), tenant: nil)
+    announce([job])
+    return AddedJob(id: job.id, isNew: true)
   }
 
   /// Adds a job in the caller's transaction: it is run if that commits, and never was if it does not.
   @discardableResult
   package func add(_ job: NewJob, in transaction: Transaction) async throws -> AddedJob {
     try await declareLimits(of: [job])
+    return try await insert(job, in: transaction)
+  }
+
+  private func insert(_ job: NewJob, in transaction: Transaction) async throws -> AddedJob {
     let added: AddedJob
     if let unique = job.unique {
       let holder = try await transaction.executeOne(AddUniqueJob(job: job, unique: unique))

@@ -22,7 +22,7 @@ CREATE TABLE {schema}.jobs_template (
   -- 0 goes first.
   priority      smallint    NOT NULL CHECK (priority BETWEEN 0 AND 3),
   -- Tenants are spread over lanes 0 to 63, which take turns. Lane 64 is for jobs whose workers have died twice: a
-  -- worker runs at most one of those at a time.
+  -- worker runs at most one of those of a queue at a time.
   lane          smallint    NOT NULL CHECK (lane BETWEEN 0 AND 64),
   -- Counts up with every run. Whoever acknowledges names it, and is refused if it is not the current one.
   attempt       int         NOT NULL DEFAULT 0,

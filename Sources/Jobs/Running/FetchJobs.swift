@@ -16,7 +16,11 @@ struct FetchedJob: Sendable {
   /// How long it was ready before it was taken, by the server's clock.
   var waited: Duration
   var payload: PostgresJSON
+  /// Who took it.
   var worker: Int64 = 0
+
+  /// Its worker died twice while it ran there.
+  var isSuspect: Bool { lane == FairShare.lanes }
 }
 
 /// What a fetch tells, row by row.

@@ -6,7 +6,8 @@ internal import Postgres
 struct Desk {
   enum Plan {
     /// Send the acknowledgements, and take up to `fetch` jobs in the same breath.
-    case send(worker: Int64, Acknowledgements, fetch: Int)
+    /// `mayTakeSuspect`: one of those that ran when their worker died may be among them.
+    case send(worker: Int64, Acknowledgements, fetch: Int, mayTakeSuspect: Bool)
     case wait(until: ContinuousClock.Instant)
     /// Everything has been said.
     case stop
@@ -15,6 +16,8 @@ struct Desk {
   private let settings: QueueSettings
   private var buffer: Deque<FetchedJob> = []
   private(set) var busy = 0
+  /// Jobs here that ran when their worker died: one at a time, so that the one to blame stands out.
+  private var suspects = 0
   private var acknowledgements = Acknowledgements()
   /// Those that are on their way.
   private var sent: [UUID] = []
@@ -62,10 +65,14 @@ struct Desk {
   mutating func finish(_ job: FetchedJob, _ outcome: JobOutcome, _ now: ContinuousClock.Instant) -> Bool {
     busy -= 1
     prefetch.finished()
+    if job.isSuspect { suspects -= 1 }
     guard job.worker == worker else { return false }
     acknowledgements.add(job, outcome, now)
     return true
   }
+
+  /// Whether the job is still the worker's that took it.
+  func isOurs(_ job: FetchedJob) -> Bool { job.worker == worker }
 
   /// Whether what has just happened may change the plan of whoever waits by it.
   var wantsPlan: Bool {
@@ -96,7 +103,8 @@ struct Desk {
     if isFetchDue || isFlushDue {
       if fetch > 0 { hasRung = false }
       sent = acknowledgements.jobs
-      return .send(worker: worker, acknowledgements.take(), fetch: fetch)
+      return .send(
+        worker: worker, acknowledgements.take(), fetch: fetch, mayTakeSuspect: suspects == 0)
     }
     var until = isStopping ? min(giveUpAt, now + .seconds(1)) : max(nextPoll, now + .milliseconds(1))
     if mayHaveMore || room <= 0 { until = now + .seconds(1) }
@@ -113,11 +121,15 @@ struct Desk {
   ///   - mayHaveMore: whether another might bring more.
   ///   - heldBack: the queue's limits allowed no more, for so long or, if zero, until a job ends.
   ///   - nextPoll: when to look again if not.
+  ///   - worker: as whom they were fetched. If the worker is another by now, they are not its own.
   mutating func fetched(
-    _ jobs: [FetchedJob], mayHaveMore: Bool, heldBack: Duration?, nextPoll: ContinuousClock.Instant,
+    _ jobs: [FetchedJob], of worker: Int64, mayHaveMore: Bool, heldBack: Duration?,
+    nextPoll: ContinuousClock.Instant,
     _ now: ContinuousClock.Instant
   ) {
+    guard worker == self.worker else { return }
     buffer.append(contentsOf: jobs)
+    suspects += jobs.count { $0.isSuspect }
     if !jobs.isEmpty { lastMoved = now }
     self.mayHaveMore = mayHaveMore && heldBack == nil || hasRung
     isHeldBack = heldBack != nil
@@ -149,7 +161,7 @@ struct Desk {
   /// Somebody wants the job cancelled. Whether it was still here to be.
   mutating func cancel(_ id: UUID, _ now: ContinuousClock.Instant) -> Bool {
     guard let index = buffer.firstIndex(where: { $0.id == id }) else { return false }
-    acknowledgements.add(buffer.remove(at: index), .cancelled, now)
+    drop(buffer.remove(at: index), .cancelled, now)
     return true
   }
 
@@ -163,6 +175,7 @@ struct Desk {
   /// about the rest is returned, to be tried.
   mutating func lost() -> Acknowledgements {
     worker = nil
+    suspects -= buffer.count { $0.isSuspect }
     buffer = []
     return acknowledgements.take()
   }
@@ -178,6 +191,11 @@ struct Desk {
   var known: [UUID] { buffer.map(\.id) + acknowledgements.jobs + sent }
 
   private mutating func release(_ now: ContinuousClock.Instant) {
-    while let job = buffer.popFirst() { acknowledgements.add(job, .snoozed(.zero), now) }
+    while let job = buffer.popFirst() { drop(job, .snoozed(.zero), now) }
+  }
+
+  private mutating func drop(_ job: FetchedJob, _ outcome: JobOutcome, _ now: ContinuousClock.Instant) {
+    if job.isSuspect { suspects -= 1 }
+    acknowledgements.add(job, outcome, now)
   }
 }

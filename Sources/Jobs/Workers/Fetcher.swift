@@ -6,8 +6,6 @@ struct Fetcher {
   private let poll: Duration
   private var shares = FairShare()
   private var floors: ScanFloors<Int64>
-  /// Of the jobs that ran when their worker died, one at a time.
-  private let suspects = 1
 
   struct Answer {
     /// Acknowledgements that came too late.
@@ -30,7 +28,8 @@ struct Fetcher {
   }
 
   mutating func send(
-    _ said: Acknowledgements, fetch most: Int, as worker: Int64, on postgres: PostgresClient
+    _ said: Acknowledgements, fetch most: Int, mayTakeSuspect: Bool, as worker: Int64,
+    on postgres: PostgresClient
   ) async throws -> Answer {
     let finish = FinishJobs(worker: worker, jobs: said.finished, attempts: said.attempts)
     let settle = SettleJobs(worker: worker, settlements: said.settlements)
@@ -45,7 +44,7 @@ struct Fetcher {
     let (positions, depth) = floors.floors(now)
     let fetch = FetchJobs(
       worker: worker, queue: queue, most: most, share: share, firstLane: shares.firstLane, floors: positions,
-      suspects: suspects)
+      suspects: mayTakeSuspect ? 1 : 0)
     var refused: [UUID] = []
     var later: [UUID] = []
     let rows: [FetchedRow]

@@ -120,9 +120,13 @@ final class Heart: Sendable {
   }
 
   private func lose(_ reason: String) {
+    guard state.withLock({ !$0.isLost }) else { return }
     jobs.logger.error("this worker stops what it runs", metadata: ["reason": "\(reason)"])
     let unsaid = queues.map { $0.lost() }
-    state.withLock { ($0.isLost, $0.unsaid) = (true, unsaid) }
+    state.withLock { state in
+      state.isLost = true
+      state.unsaid += unsaid
+    }
   }
 
   /// Tries to say what has ended before the worker is off the list.

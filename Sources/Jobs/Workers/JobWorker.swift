@@ -24,7 +24,9 @@ package final class JobWorker: Service {
   ) {
     self.jobs = jobs
     self.settings = settings
-    let byKind = Dictionary(handlers.map { ($0.kind, $0) }) { _, last in last }
+    let byKind = Dictionary(handlers.map { ($0.kind, $0) }) { _, _ in
+      preconditionFailure("two handlers for a kind")
+    }
     self.queues = queues.map { QueueWorker(jobs: jobs, queue: $0, settings: $1, handlers: byKind) }
     heart = Heart(jobs: jobs, settings: settings, queues: self.queues, name: Self.name)
     let shortest = handlers.map(\.options.timeout).min() ?? .seconds(1)

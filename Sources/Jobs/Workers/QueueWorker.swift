@@ -8,13 +8,13 @@ final class QueueWorker: Sendable {
   let queue: String
   let settings: QueueSettings
   private let handlers: [String: JobHandler]
-  private let slots: [RunSlot]
-  private let metrics: QueueMetrics
-  private let state: Mutex<State>
+  let slots: [RunSlot]
+  let metrics: QueueMetrics
+  let state: Mutex<State>
   /// The plan may have changed.
-  private let signal = Signal()
+  let signal = Signal()
 
-  private struct State {
+  struct State {
     var desk: Desk
     /// Those without a job to run.
     var idle: [UnsafeContinuation<FetchedJob?, Never>] = []
@@ -84,7 +84,7 @@ final class QueueWorker: Sendable {
     }
     let started = ContinuousClock.now
     metrics.started(job)
-    let outcome = await slot.run(job, handler)
+    let outcome = await slot.run(job, handler) { [self] in state.withLock { $0.desk.isOurs(job) } }
     metrics.ended(job, outcome, after: ContinuousClock.now - started)
     switch outcome {
     case .failed(let failure, let delay):
@@ -108,7 +108,7 @@ final class QueueWorker: Sendable {
   }
 
   /// Gives jobs to those who have none.
-  private func handOut() {
+  func handOut() {
     let work = state.withLock { state in
       var work: [(UnsafeContinuation<FetchedJob?, Never>, FetchedJob?)] = []
       while let idle = state.idle.popLast() {
@@ -124,69 +124,6 @@ final class QueueWorker: Sendable {
       return work
     }
     for (idle, job) in work { idle.resume(returning: job) }
-  }
-
-  // MARK: Talking to the database
-
-  private func converse(_ doubt: @Sendable () -> Void) async {
-    var fetcher = Fetcher(queue: queue, poll: settings.poll, now: .now)
-    var failures = 0
-    while true {
-      switch state.withLock({ $0.desk.plan(.now) }) {
-      case .stop: return
-      case .wait(let until):
-        // Nobody waits in a task that is cancelled; and there, nothing can be said any more either.
-        if Task.isCancelled { return }
-        await signal.wait(until: until)
-      case .send(let worker, let said, let most):
-        do {
-          let answer = try await fetcher.send(said, fetch: most, as: worker, on: jobs.postgres)
-          failures = 0
-          take(answer, said, worker)
-          // The stager may sleep for longer than these do.
-          if said.settlements.contains(where: { $0.delay > .zero }) {
-            jobs.doorbells.ring(Doorbells.schedule)
-          }
-          if !said.limitKeys.isEmpty { try await unblock(said.limitKeys) }
-        } catch {
-          if Task.isCancelled { return state.withLock { $0.desk.failed(said, of: worker, retryAt: .now) } }
-          jobs.logger.warning("cannot fetch jobs", metadata: ["queue": "\(queue)", "error": "\(error)"])
-          if most > 0 { doubt() }
-          failures = min(failures + 1, 6)
-          let pause = Duration.milliseconds(50 << failures) * Double.random(in: 0.5...1)
-          state.withLock { $0.desk.failed(said, of: worker, retryAt: .now + pause) }
-        }
-      }
-    }
-  }
-
-  private func take(_ answer: Fetcher.Answer, _ said: Acknowledgements, _ worker: Int64) {
-    let now = ContinuousClock.now
-    state.withLock { state in
-      state.desk.acknowledged()
-      if let fetched = answer.fetched {
-        state.desk.fetched(
-          fetched.jobs, mayHaveMore: fetched.mayHaveMore, heldBack: fetched.heldBack,
-          nextPoll: fetched.nextPoll, now)
-      }
-    }
-    handOut()
-    guard !answer.refused.isEmpty, !said.isRepeated else { return }
-    metrics.refused(answer.refused.count)
-    for job in answer.refused {
-      jobs.logger.warning(
-        "a late acknowledgement was refused",
-        metadata: ["job": "\(job)", "queue": "\(queue)", "worker": "\(worker)"])
-    }
-  }
-
-  /// Lets those in whose limit these jobs have left room in. By itself: whoever held other limits meanwhile might wait
-  /// for another who waits for this.
-  private func unblock(_ keys: [String: Int]) async throws {
-    let unblock = UnblockJobs(keys: Array(keys.keys), counts: keys.values.map { Int32($0) })
-    if let unblocked = try await jobs.postgres.executeOne(unblock, tenant: nil) {
-      jobs.wake(unblocked.queues)
-    }
   }
 
   // MARK: Events

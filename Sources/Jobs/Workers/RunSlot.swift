@@ -22,9 +22,15 @@ final class RunSlot: Sendable {
   private let guarded = Mutex(Guarded())
 
   /// Runs the job to its end, whatever that is.
-  func run(_ job: FetchedJob, _ handler: JobHandler) async -> JobOutcome {
+  /// - Parameter isOurs: whether the job is still the worker's. Asked when the job can be stopped from outside: if it was
+  ///   lost before, nobody has stopped it.
+  func run(_ job: FetchedJob, _ handler: JobHandler, isOurs: () -> Bool) async -> JobOutcome {
     let deadline = ContinuousClock.now + handler.options.timeout
     begin(job, deadline)
+    guard isOurs() else {
+      _ = end()
+      return .dropped
+    }
     let context = JobContext(
       id: job.id, attempt: Int(job.attempt), failures: job.failed, tenant: job.tenant, deadline: deadline,
       worker: job.worker, slot: self)
