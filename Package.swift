@@ -10,7 +10,7 @@ let house: [SwiftSetting] =
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
   ] + (Context.environment["CI"] == nil ? [] : [.treatAllWarnings(as: .error)])
 
-/// For the modules every byte and call passes through. What these guard is used on one event loop; debug builds, and with
+/// For the modules every byte and call passes through. What these guard is used on one event loop or thread; debug builds, and with
 /// them the tests, still check at every access that none overlap, which took a seventh of a call's time.
 let hotPath: [SwiftSetting] = [
   .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
@@ -93,7 +93,7 @@ let package = Package(
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
-      swiftSettings: house),
+      swiftSettings: house + hotPath),
 
     .target(
       name: "Jobs",

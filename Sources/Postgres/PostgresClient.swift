@@ -72,8 +72,10 @@ package final class PostgresClient: Service {
   private func perform(_ step: Step, _ tenant: UUID?, _ deadline: NIODeadline?) async throws
     -> StatementResult
   {
-    var results = try await perform([step], tenant, deadline)
-    return results.removeFirst()
+    let steps = if let tenant { [Step(SetTenant(tenant: tenant)), step] } else { [step] }
+    let request = Request(steps, deadline: deadline)
+    var results = try await request.wait(submit: { loop.submit(.request(request)) })
+    return results.removeLast()
   }
 
   private func perform(

@@ -53,7 +53,10 @@ package struct Bindings: Sendable {
   private(set) var writer = WireWriter()
   private(set) var types: [UInt32] = []
 
-  package init() {}
+  package init() {
+    // What most statements need; growing to it would take an allocation for every doubling.
+    writer.reserveCapacity(64)
+  }
 
   /// Appends the next parameter. Its SQL type is the value's own, so a parameter for a column of a type unknown
   /// here (an enum, say) is written `$1::the_type` and bound as text.

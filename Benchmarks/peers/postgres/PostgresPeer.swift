@@ -33,8 +33,7 @@ struct Select: ParsableCommand {
       return tenant
     }
     try measured(connecting) { client, executor in
-      _ = try await read(client, executor, tenant, until: .now() + .seconds(1))
-      return { try await read(client, executor, tenant, until: .now() + .nanoseconds(Int64(seconds * 1e9))) }
+      try await read(client, executor, tenant, until: .now() + .nanoseconds(Int64(seconds * 1e9)))
     }
   }
 
@@ -79,23 +78,21 @@ struct Insert: ParsableCommand {
   func run() throws {
     try measured(connecting) { client, executor in
       let (rows, batch, callers) = (rows, batch, callers)
-      return {
-        try await withThrowingTaskGroup(of: [Int64].self) { group in
-          for caller in 0..<callers {
-            group.addTask(executorPreference: executor) {
-              var latencies: [Int64] = []
-              for first in stride(from: caller * batch, to: rows, by: callers * batch) {
-                let start = NIODeadline.now()
-                let insert = InsertEvents(numbers: first..<min(first + batch, rows))
-                let count = try await client.executeCount(insert, tenant: nil)
-                precondition(count == insert.numbers.count, "every row is inserted")
-                latencies.append((NIODeadline.now() - start).nanoseconds)
-              }
-              return latencies
+      return try await withThrowingTaskGroup(of: [Int64].self) { group in
+        for caller in 0..<callers {
+          group.addTask(executorPreference: executor) {
+            var latencies: [Int64] = []
+            for first in stride(from: caller * batch, to: rows, by: callers * batch) {
+              let start = NIODeadline.now()
+              let insert = InsertEvents(numbers: first..<min(first + batch, rows))
+              let count = try await client.executeCount(insert, tenant: nil)
+              precondition(count == insert.numbers.count, "every row is inserted")
+              latencies.append((NIODeadline.now() - start).nanoseconds)
             }
+            return latencies
           }
-          return try await group.reduce(into: []) { $0 += $1 }
         }
+        return try await group.reduce(into: []) { $0 += $1 }
       }
     }
   }
@@ -109,23 +106,21 @@ struct Copy: ParsableCommand {
   func run() throws {
     try measured(connecting) { client, executor in
       let rows = rows
-      return {
-        let start = NIODeadline.now()
-        let count = try await client.copyIn(
-          "COPY bench_events (id, at, note) FROM STDIN (FORMAT binary)", tenant: nil
-        ) { writer in
-          for number in 0..<rows {
-            let event = Event(number)
-            try await writer.writeRow { row in
-              row.append(event.id)
-              row.append(event.at)
-              row.append(event.note)
-            }
+      let start = NIODeadline.now()
+      let count = try await client.copyIn(
+        "COPY bench_events (id, at, note) FROM STDIN (FORMAT binary)", tenant: nil
+      ) { writer in
+        for number in 0..<rows {
+          let event = Event(number)
+          try await writer.writeRow { row in
+            row.append(event.id)
+            row.append(event.at)
+            row.append(event.note)
           }
         }
-        precondition(count == rows, "every row is copied")
-        return [(NIODeadline.now() - start).nanoseconds]
       }
+      precondition(count == rows, "every row is copied")
+      return [(NIODeadline.now() - start).nanoseconds]
     }
   }
 }
@@ -144,13 +139,10 @@ private struct XorShift: RandomNumberGenerator {
   }
 }
 
-/// Prepares, then measures what the closure returned does; it returns how long each of its operations took.
+/// Measures what the body does; it returns how long each of its operations took.
 private func measured(
   _ connecting: Connecting,
-  _ prepare:
-    @escaping @Sendable (PostgresClient, any TaskExecutor) async throws -> (
-      @Sendable () async throws -> [Int64]
-    )
+  _ body: @escaping @Sendable (PostgresClient, any TaskExecutor) async throws -> [Int64]
 ) throws {
   // Counted and timed as in every service of ours.
   MetricsSystem.bootstrap(MetricsRegistry())
@@ -163,9 +155,8 @@ private func measured(
     do {
       // Where a service's handlers run.
       let executor = try await loop.submit { EventLoopTaskExecutor.current(on: loop) }.get()
-      let body = try await prepare(client, executor)
       let (start, cpuBefore) = (NIODeadline.now(), cpuSeconds())
-      let latencies = try await body().sorted()
+      let latencies = try await body(client, executor).sorted()
       let cpu = cpuSeconds() - cpuBefore
       let seconds = Double((NIODeadline.now() - start).nanoseconds) / 1e9
       func percentile(_ share: Double) -> Double {

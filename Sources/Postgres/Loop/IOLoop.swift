@@ -76,6 +76,9 @@ final class IOLoop: @unchecked Sendable {
   private var isStopping = false
   private var nextTick = NIODeadline.distantPast
   private var answered: [Request] = []
+  // Kept between turns for their memory: the connections polled, and behind the wake-up what is polled of each.
+  private var polled: [Connection] = []
+  private var descriptors: [pollfd] = []
 
   /// Waits and deadlines are exact to this much; only while there is something to wait for.
   private static let tick = TimeAmount.milliseconds(20)
@@ -127,16 +130,16 @@ final class IOLoop: @unchecked Sendable {
   private func run() {
     for index in shared.indices { open(.shared(index)) }
     var commands: [Command] = []
-    var polled: [(connection: Connection, revents: Int16)] = []
+    var ready: [(connection: Connection, revents: Int16)] = []
     while !isStopping {
       takeCommands(into: &commands)
       for command in commands { handle(command) }
       commands.removeAll(keepingCapacity: true)
       dispatch()
       finishTurn()
-      poll(into: &polled)
-      for (connection, revents) in polled { advance(connection, revents) }
-      polled.removeAll(keepingCapacity: true)
+      poll(into: &ready)
+      for (connection, revents) in ready { advance(connection, revents) }
+      ready.removeAll(keepingCapacity: true)
       dispatch()
       if nextTick <= now { tick() }
       finishTurn()
@@ -173,9 +176,10 @@ final class IOLoop: @unchecked Sendable {
 
   /// Sleeps until something can be read or written, or there is a command, or a tick is due.
   private func poll(into ready: inout [(connection: Connection, revents: Int16)]) {
-    var descriptors = [pollfd(fd: wakeup, events: Int16(POLLIN), revents: 0)]
-    let connections = connections
-    for connection in connections {
+    descriptors.removeAll(keepingCapacity: true)
+    descriptors.append(pollfd(fd: wakeup, events: Int16(POLLIN), revents: 0))
+    gatherConnections()
+    for connection in polled {
       let events = (connection.wantsRead ? POLLIN : 0) | (connection.wantsWrite ? POLLOUT : 0)
       descriptors.append(pollfd(fd: connection.socket, events: Int16(events), revents: 0))
     }
@@ -191,15 +195,16 @@ final class IOLoop: @unchecked Sendable {
       var wakeups: eventfd_t = 0
       _ = eventfd_read(wakeup, &wakeups)
     }
-    for (connection, descriptor) in zip(connections, descriptors.dropFirst()) where descriptor.revents != 0 {
-      ready.append((connection, descriptor.revents))
+    for index in polled.indices where descriptors[index + 1].revents != 0 {
+      ready.append((polled[index], descriptors[index + 1].revents))
     }
   }
 
-  private var connections: [Connection] {
-    var connections = shared.compactMap(\.connection) + leased
-    if let connection = listening.connection { connections.append(connection) }
-    return connections
+  private func gatherConnections() {
+    polled.removeAll(keepingCapacity: true)
+    for slot in shared { if let connection = slot.connection { polled.append(connection) } }
+    polled.append(contentsOf: leased)
+    if let connection = listening.connection { polled.append(connection) }
   }
 
   private func advance(_ connection: Connection, _ revents: Int16) {

@@ -61,6 +61,8 @@ package struct WireWriter: Sendable {
 
   package init() {}
 
+  mutating func reserveCapacity(_ count: Int) { bytes.reserveCapacity(count) }
+
   package mutating func write<Integer: FixedWidthInteger>(_ integer: Integer) {
     withUnsafeBytes(of: integer.bigEndian) { bytes.append(contentsOf: $0) }
   }
