@@ -42,6 +42,8 @@ private final class Log: LogHandler, Sendable {
   }
 
   func lines(_ start: String) -> [String] { lines.withLockedValue { $0.filter { $0.hasPrefix(start) } } }
+  func wait(for start: String) async { while lines(start).isEmpty { await Task.yield() } }
+
   var all: String { lines.withLockedValue { $0.joined(separator: "\n") } }
 }
 
@@ -54,7 +56,9 @@ private func withClient(
   var configuration = PostgresClient.Configuration(url: url)
   configuration.sharedConnections = 1
   configuration.shutdownGrace = .seconds(2)
+  // Many tests at once on a small machine: what is about time says so itself.
   configuration.unavailableAfter = .seconds(20)
+  configuration.queueTimeout = .seconds(20)
   configure(&configuration)
   let client = try PostgresClient(configuration: configuration, logger: Logger(label: "test") { _ in log })
   let result: Result<Void, any Error>
@@ -99,14 +103,13 @@ struct FailureTests {
 
   @Test("No connection for a transaction in time, and no place to wait for one")
   func poolFull() async throws {
-    try await withClient(
-      TestDatabase.serverURL,
-      { ($0.leasedConnections, $0.leaseQueueLimit, $0.queueTimeout) = (1, 1, .milliseconds(100)) }
-    ) { client, log in
+    try await withClient(TestDatabase.serverURL, { ($0.leasedConnections, $0.leaseQueueLimit) = (1, 1) }) {
+      client, log in
       try await client.transaction(tenant: nil) { transaction in
         try await transaction.execute(sql: "SELECT 1")
-        async let waiting = kind { try await client.transaction(tenant: nil) { _ in } }
-        async let refused = kind { try await client.transaction(tenant: nil) { _ in } }
+        let deadline = NIODeadline.now() + .milliseconds(100)
+        async let waiting = kind { try await client.transaction(tenant: nil, deadline: deadline) { _ in } }
+        async let refused = kind { try await client.transaction(tenant: nil, deadline: deadline) { _ in } }
         // Whichever came second found no place.
         #expect(Set([await waiting, await refused]) == [.deadlineExceeded, .queueFull])
       }
@@ -131,6 +134,7 @@ struct FailureTests {
         try await client.ping()
         try server.stop()
         let error = await #expect(throws: PostgresError.self) { while true { try await client.ping() } }
+        await log.wait(for: "error cannot connect to Postgres")
         // The first may have been on its way when the connection broke.
         let next = await #expect(throws: PostgresError.self) { try await client.ping() }
         #expect(next?.kind == .unavailable)
@@ -162,6 +166,7 @@ struct FailureTests {
       for (user, password, reason) in cases {
         let url = "postgresql://\(user):\(password)@/postgres?host=\(server.directory)"
         try await withClient(url, { $0.unavailableAfter = .milliseconds(300) }) { client, log in
+          await log.wait(for: "error cannot connect to Postgres")
           let error = await #expect(throws: PostgresError.self) { try await client.ping() }
           #expect(error?.kind == .unavailable)
           #expect(error?.message.hasSuffix(reason) == true)
@@ -182,6 +187,7 @@ struct FailureTests {
   func missingRole() async throws {
     let url = try TestDatabase.serverURL.replacing("user=postgres", with: "user=no_such_role")
     try await withClient(url, { $0.unavailableAfter = .milliseconds(300) }) { client, log in
+      await log.wait(for: "error cannot connect to Postgres")
       let error = await #expect(throws: PostgresError.self) { try await client.ping() }
       #expect(error?.kind == .unavailable)
       #expect(error?.message.hasSuffix(#"FATAL:  role "no_such_role" does not exist"#) == true)

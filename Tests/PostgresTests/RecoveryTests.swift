@@ -102,7 +102,7 @@ struct RecoveryTests {
   @Test("Without a server, callers are told and do not hang")
   func noServer() async throws {
     try await TestDatabase.withClient(
-      "postgresql://nobody:secret@/x?host=/nonexistent", { $0.unavailableAfter = .milliseconds(300) }
+      "postgresql://nobody:secret@/x?host=/nonexistent", { $0.unavailableAfter = .seconds(1) }
     ) { client in
       let errors = [
         await #expect(throws: PostgresError.self) { try await client.ping() },

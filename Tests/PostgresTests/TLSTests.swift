@@ -1,4 +1,5 @@
 import Glibc
+import Logging
 import NIOCore
 import Testing
 
@@ -21,15 +22,19 @@ struct TLSTests {
       // Readable for us too, who may be somebody else than the server.
       let (right, wrong) = ("\(server.directory)/right.crt", "\(server.directory)/wrong.crt")
 
+      func url(_ host: String, _ settings: String) -> String {
+        "postgresql://\(host):\(port)/postgres?user=postgres&hostaddr=127.0.0.1&\(settings)"
+      }
       func encrypted(_ host: String, _ settings: String) async throws -> Bool? {
-        let url = "postgresql://\(host):\(port)/postgres?user=postgres&hostaddr=127.0.0.1&\(settings)"
-        return try await TestDatabase.withClient(url, { $0.unavailableAfter = .milliseconds(500) }) {
-          client in
+        try await TestDatabase.withClient(url(host, settings)) { client in
           try await client.value(Self.isEncrypted, Bool.self)
         }
       }
-      func refusal(_ host: String, _ settings: String) async -> String? {
-        let error = await #expect(throws: PostgresError.self) { _ = try await encrypted(host, settings) }
+      func refusal(_ host: String, _ settings: String) throws -> String? {
+        let configuration = PostgresClient.Configuration(url: url(host, settings))
+        let connector = Connector(
+          parameters: try configuration.connectionParameters(), logger: Logger(label: "test"))
+        let error = #expect(throws: PostgresError.self) { _ = try connector.connect().get() }
         #expect(error?.kind == .unavailable)
         return error?.message
       }
@@ -39,13 +44,13 @@ struct TLSTests {
       try await #expect(encrypted("shops.test", "sslmode=verify-full&sslrootcert=\(right)") == true)
       try await #expect(encrypted("other.test", "sslmode=verify-ca&sslrootcert=\(right)") == true)
       #expect(
-        await refusal("other.test", "sslmode=verify-full&sslrootcert=\(right)")?.contains(
+        try refusal("other.test", "sslmode=verify-full&sslrootcert=\(right)")?.contains(
           #"server certificate for "shops.test" does not match host name "other.test""#) == true)
       #expect(
-        await refusal("shops.test", "sslmode=verify-full&sslrootcert=\(wrong)")?.contains(
+        try refusal("shops.test", "sslmode=verify-full&sslrootcert=\(wrong)")?.contains(
           "certificate verify failed") == true)
       #expect(
-        await refusal("shops.test", "sslmode=verify-full&sslrootcert=/nonexistent")?.contains(
+        try refusal("shops.test", "sslmode=verify-full&sslrootcert=/nonexistent")?.contains(
           #"root certificate file "/nonexistent" does not exist"#) == true)
     }
   }
