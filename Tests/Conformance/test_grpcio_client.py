@@ -200,6 +200,7 @@ def test_unimplemented_service(channel):
 def test_cancel_after_begin(channel, stub):
     requests = Requests()
     call = stub.StreamingInputCall.future(iter(requests))
+    wait_until(lambda: running_handlers(channel) == 1)
     call.cancel()
     assert call.cancelled() and call.code() is grpc.StatusCode.CANCELLED
     handlers_end(channel)
@@ -218,18 +219,24 @@ def test_cancel_after_first_response(channel, stub):
 
 
 def test_timeout_on_sleeping_server(channel, stub):
+    """The handler waits for a second request. A deadline of a millisecond, which is the case's own, may pass before the
+    call has left its client: this one is long enough to see the handler run."""
     requests = Requests(StreamingOutputCallRequest(payload=zeros(27182)))
-    call = stub.FullDuplexCall(iter(requests), timeout=0.001)
+    # Connects, so that the call needs no time for it.
+    assert running_handlers(channel) == 0
+    call = stub.FullDuplexCall(iter(requests), timeout=5)
+    wait_until(lambda: running_handlers(channel) == 1)
     fails(grpc.StatusCode.DEADLINE_EXCEEDED, lambda: next(call))
     handlers_end(channel)
     requests.close()
 
 
 def test_timeout_of_a_handler_that_sleeps(channel, stub):
-    """The same with time enough to reach the handler, which would sleep for a minute."""
+    """The same of a handler that sleeps, which it would for a minute."""
     sleep = ResponseParameters(size=1, interval_us=60_000_000)
     requests = Requests(StreamingOutputCallRequest(response_parameters=[sleep]))
-    call = stub.FullDuplexCall(iter(requests), timeout=1)
+    assert running_handlers(channel) == 0
+    call = stub.FullDuplexCall(iter(requests), timeout=5)
     wait_until(lambda: running_handlers(channel) == 1)
     fails(grpc.StatusCode.DEADLINE_EXCEEDED, lambda: next(call))
     handlers_end(channel)

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import statistics
 import subprocess
 import threading
 import time
@@ -116,24 +117,37 @@ def load(test_peer, servers):
         load.end()
 
 
+def median(seconds, what):
+    return statistics.median(second[what] for second in seconds)
+
+
+def assert_as_calm(seconds, calm):
+    """Told by the middle one of them: the machine may have a slow second, and most of them it has not. The factor is
+    for a machine that does something else beside; what would wait for a server that hangs does so a hundred times as
+    long."""
+    assert len(seconds) >= 3, "too few seconds to tell"
+    assert median(seconds, "p99_ms") < 5 * median(calm, "p99_ms")
+    assert median(seconds, "calls") > median(calm, "calls") / 5
+
+
 def test_rolling_restart(servers, load):
     """Each server in turn is told to stop, drains and is started again: nobody notices."""
-    calls = load("--seconds", "10", "--callers", "20", "--deadline-ms", "10000")
-    calls.wait_for_second(1)
+    calls = load("--seconds", "12", "--callers", "20", "--deadline-ms", "10000")
+    calls.wait_for_second(3)
     for server in servers:
         server.restart()
         # The others carry the load, until this one is found again.
         calls.wait_for_second(calls.now() + 2)
     seconds, summary = calls.finish()
     assert summary["failures"] == {}
-    assert all(second["calls"] > 0 for second in seconds)
+    # One of three is away for moments only.
+    assert_as_calm(seconds[3:], seconds[:3])
 
 
 def test_hung_server(servers, load):
     """One server is stopped as by a debugger: what it holds is called elsewhere, and it is back when it goes on."""
     calls = load("--seconds", "14", "--callers", "20", "--deadline-ms", "10000")
     calls.wait_for_second(3)
-    calm = calls.seconds[2]
     servers[1].send(signal.SIGSTOP)
     stopped = calls.now()
     calls.wait_for_second(stopped + 7)
@@ -142,26 +156,27 @@ def test_hung_server(servers, load):
     before = [server.cpu_seconds() for server in servers]
     seconds, summary = calls.finish()
     worked = [server.cpu_seconds() - cpu for server, cpu in zip(servers, before)]
-    print(f"calm: {calm}; CPU seconds after it went on: {worked}")
+    print(f"CPU seconds after it went on: {worked}")
     assert worked[1] > max(worked) / 20, f"it is not back: {worked}"
     # Given up after three seconds. Whoever still called it would wait for seven, or until his deadline.
-    for second in seconds[stopped + 6 :]:
-        assert second["calls"] > 0
-        assert second["p99_ms"] < 2000
+    assert_as_calm(seconds[stopped + 4 : stopped + 7], seconds[:stopped])
+    # And once it is back.
+    assert_as_calm(seconds[stopped + 7 :], seconds[:stopped])
     # The calls it held were made again: the contract says that they may be.
     assert summary["failures"] == {}
 
 
 def test_ejection(servers, load):
     """Calls that must be quick find out sooner: five that pass their deadline eject the server."""
-    calls = load("--seconds", "8", "--callers", "20", "--deadline-ms", "500")
-    calls.wait_for_second(2)
+    calls = load("--seconds", "9", "--callers", "20", "--deadline-ms", "500")
+    calls.wait_for_second(3)
     servers[1].send(signal.SIGSTOP)
     stopped = calls.now()
     seconds, summary = calls.finish()
     servers[1].send(signal.SIGCONT)
-    for second in seconds[stopped + 4 :]:
+    for second in seconds[stopped + 3 :]:
         assert second["failures"] == {}
+    assert_as_calm(seconds[stopped + 3 :], seconds[:stopped])
     # Each caller has one call there when it hangs, and four may make another before the fifth ejects it. The deadline
     # was theirs: nothing of it is left to try again.
     assert set(summary["failures"]) <= {"DEADLINE_EXCEEDED"}
