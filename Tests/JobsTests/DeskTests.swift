@@ -31,7 +31,7 @@ struct DeskTests {
   private func answer(
     _ desk: inout Desk, _ jobs: [FetchedJob], mayHaveMore: Bool = false, at time: Duration = .zero
   ) {
-    desk.acknowledged()
+    desk.answered(after: .milliseconds(1))
     desk.fetched(
       jobs, of: 1, mayHaveMore: mayHaveMore, heldBack: nil, nextPoll: start + time + .seconds(1), start + time
     )
@@ -160,7 +160,7 @@ struct DeskTests {
     desk.stop(giveUpAt: start + .seconds(60), start)
     #expect(next(&desk) == nil)
     #expect(sends(&desk)?.said.settlements.map(\.job) == [Self.job(2).id])
-    desk.acknowledged()
+    desk.answered(after: .milliseconds(1))
     #expect(sends(&desk) == nil)
     #expect(finish(&desk, Self.job(1), .succeeded))
     #expect(sends(&desk)?.said.finished == [Self.job(1).id])

@@ -92,6 +92,11 @@ struct DivisionTests {
     }
     #expect(prefetch.size > 190)
     #expect(prefetch.size <= 200)
+    // The longer a fetch takes, the more is needed to bridge it.
+    for _ in 0..<50 { prefetch.answered(after: .milliseconds(25)) }
+    for _ in 0..<100 { prefetch.finished() }
+    prefetch.measure(start + .milliseconds(210))
+    #expect(450...500 ~= prefetch.size)
     // Slow ones are left to others.
     for step in 1...20 { prefetch.measure(start + .seconds(step)) }
     #expect(prefetch.size == 0)

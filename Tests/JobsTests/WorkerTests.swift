@@ -144,6 +144,36 @@ struct WorkerTests {
     }
   }
 
+  @Test("A worker that cannot say that it lives stops what it runs before others may run it")
+  func silent() async throws {
+    try await TestQueue.with { queue in
+      let settings = {
+        var settings = WorkerSettings()
+        settings.lease = .seconds(2)
+        return settings
+      }()
+      let started = Ledger<Int>()
+      let stopped = Ledger<Int>()
+      let handler = JobHandler.on(Note.self) { _, context in
+        started.write(context.attempt)
+        guard context.attempt == 1 else { return }
+        do { try await Task.sleep(for: .seconds(600)) } catch { stopped.write(context.attempt) }
+      }
+      try await queue.working([handler], settings: settings) {
+        let added = try await queue.add(["a"])
+        try await started.wait(for: 1)
+        try await queue.superuser.transaction(tenant: nil) { transaction in
+          // Nobody can beat now, nor bury.
+          try await transaction.execute(sql: "SELECT FROM jobs_workers FOR UPDATE")
+          try await stopped.wait(for: 1)
+        }
+        let status = try await queue.wait(for: added[0].id)
+        #expect(status.station == .succeeded)
+        #expect(status.attempt >= 2)
+      }
+    }
+  }
+
   @Test("A worker that vanished is buried by the others, and its jobs are run")
   func vanished() async throws {
     try await TestQueue.with { queue in

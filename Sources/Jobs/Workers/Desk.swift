@@ -114,7 +114,10 @@ struct Desk {
   }
 
   /// The request has been answered.
-  mutating func acknowledged() { sent = [] }
+  mutating func answered(after duration: Duration) {
+    sent = []
+    prefetch.answered(after: duration)
+  }
 
   /// The answer to a fetch.
   /// - Parameters:

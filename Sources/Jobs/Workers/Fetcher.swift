@@ -11,6 +11,8 @@ struct Fetcher {
     /// Acknowledgements that came too late.
     var refused: [UUID] = []
     var fetched: Fetched?
+    /// The round trip.
+    var took = Duration.zero
   }
 
   struct Fetched {
@@ -55,7 +57,9 @@ struct Fetcher {
     }
     let after = ContinuousClock.now
     floors.looked(depth, took: after - now, after)
-    return Answer(refused: refused + later, fetched: sort(rows, worker, most: most, share: share, after))
+    return Answer(
+      refused: refused + later, fetched: sort(rows, worker, most: most, share: share, after),
+      took: after - now)
   }
 
   private mutating func sort(

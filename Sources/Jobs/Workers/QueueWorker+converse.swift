@@ -40,7 +40,7 @@ extension QueueWorker {
   private func take(_ answer: Fetcher.Answer, _ said: Acknowledgements, _ worker: Int64) {
     let now = ContinuousClock.now
     state.withLock { state in
-      state.desk.acknowledged()
+      state.desk.answered(after: answer.took)
       if let fetched = answer.fetched {
         state.desk.fetched(
           fetched.jobs, of: worker, mayHaveMore: fetched.mayHaveMore, heldBack: fetched.heldBack,
