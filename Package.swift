@@ -56,6 +56,9 @@ let package = Package(
       ],
       swiftSettings: house),
 
+    // Clocks and calendars.
+    .target(name: "TimeZones", dependencies: ["Schema"], swiftSettings: house),
+
     // The wire.
     .target(
       name: "HTTP2",
@@ -98,7 +101,7 @@ let package = Package(
     .target(
       name: "Jobs",
       dependencies: [
-        "Postgres",
+        "Postgres", "TimeZones",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
@@ -131,7 +134,7 @@ let package = Package(
     .executableTarget(
       name: "StoreSvc",
       dependencies: [
-        "Gzip", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit",
+        "Gzip", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit", "TimeZones",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
@@ -218,6 +221,7 @@ let package = Package(
 
     .testTarget(name: "GzipTests", dependencies: ["Gzip"], swiftSettings: house),
     .testTarget(name: "SchemaTests", dependencies: ["Schema"], swiftSettings: house),
+    .testTarget(name: "TimeZonesTests", dependencies: ["TimeZones"], swiftSettings: house),
     .testTarget(
       name: "HTTP2Tests",
       dependencies: [
@@ -260,7 +264,7 @@ let package = Package(
     .testTarget(
       name: "JobsTests",
       dependencies: [
-        "Jobs", "Postgres",
+        "Jobs", "Postgres", "TimeZones",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -279,7 +283,7 @@ let package = Package(
     .testTarget(
       name: "StoreSvcTests",
       dependencies: [
-        "Gzip", "StoreSvc", "MainstreetAPI", "Postgres", "RPC", "ServiceKit",
+        "Gzip", "StoreSvc", "MainstreetAPI", "Postgres", "RPC", "ServiceKit", "TimeZones",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),

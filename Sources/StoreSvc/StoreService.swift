@@ -2,6 +2,7 @@ import MainstreetAPI
 import Postgres
 import RPC
 import ServiceKit
+import TimeZones
 
 /// The rpcs of `mainstreet.store.v1.StoreService`. Each is an extension in a file of its own name:
 ///

@@ -1,6 +1,7 @@
 import MainstreetAPI
 import ServiceKit
 import ServiceLifecycle
+import TimeZones
 
 extension StoreSvc {
   static func build(_ context: ServiceContext) async throws -> [any Service] {

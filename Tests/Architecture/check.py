@@ -11,14 +11,15 @@ SERVICES = {"IdentitySvc", "StoreSvc", "AnalyticsSvc", "BookingSvc", "NotifySvc"
 # The modules of our own that each may import.
 ARROWS = {
     "Schema": set(),
+    "TimeZones": {"Schema"},
     "Gzip": {"CZlib"},
     "HTTP2": {"CNghttp2"},
     "RPC": {"Gzip", "HTTP2"},
     "MainstreetAPI": {"CMainstreetProto", "CProtobufC", "RPC", "Schema"},
     "Postgres": {"CLibpq"},
-    "Jobs": {"Postgres"},
+    "Jobs": {"Postgres", "TimeZones"},
     "ServiceKit": {"HTTP2", "MainstreetAPI", "Postgres", "RPC", "Schema"},
-    "StoreSvc": {"Gzip", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit"},
+    "StoreSvc": {"Gzip", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit", "TimeZones"},
     "Edge": {"MainstreetAPI", "RPC", "Schema", "ServiceKit"},
 }
 IMPORT = re.compile(r"^\s*(?:@\w+ +)*(?:(?:public|package|internal|private|fileprivate) +)?import +(?:\w+ +)?(\w+)", re.M)

@@ -7,8 +7,9 @@ import Testing
 @Suite("Schema of the queue")
 struct SchemaTests {
   static let statements: [any Statement.Type] = [
-    AddJobs.self, AddUniqueJob.self, Beat.self, BuryWorker.self, CancelJob.self, CountJobs.self,
-    DeclareLimit.self,
+    AddJobs.self, AddUniqueJob.self, AdvanceCron.self, Beat.self, BuryWorker.self, CancelJob.self,
+    CountJobs.self,
+    CronEntries.self, DeclareCron.self, DeclareLimit.self,
     DeclareQueueLimit.self, EnlistWorker.self, FetchJobs.self, FindJob.self, FinishJobs.self,
     KeepHistory.self,
     NotifyOfJobs.self, PauseQueue.self, ReclaimJobs.self, ServerTime.self, SettleJobs.self, StageJobs.self,

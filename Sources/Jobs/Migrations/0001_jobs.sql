@@ -713,12 +713,11 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WHERE (c.expression, c.timezone) IS DISTINCT FROM (EXCLUDED.expression, EXCLUDED.timezone)
 $$;
 
--- The cron jobs that are due, and the time by which that was judged.
-CREATE FUNCTION {schema}.jobs_crons_due()
+-- The cron jobs that are not paused, and the time.
+CREATE FUNCTION {schema}.jobs_crons_next()
 RETURNS TABLE (name text, expression text, timezone text, next_at timestamptz, now_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT name, expression, timezone, next_at, statement_timestamp() FROM {schema}.jobs_crons
-  WHERE next_at <= statement_timestamp() AND NOT is_paused
+  SELECT name, expression, timezone, next_at, statement_timestamp() FROM {schema}.jobs_crons WHERE NOT is_paused
 $$;
 
 -- Moves a cron job on from the tick at `at`, and says whether the caller is the one who has: whoever is adds the job, in the

@@ -1,6 +1,7 @@
 import MainstreetAPI
 import Postgres
 import RPC
+import TimeZones
 
 extension StoreService {
   func setBusinessHours(

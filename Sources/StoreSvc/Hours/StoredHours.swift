@@ -1,3 +1,5 @@
+import TimeZones
+
 /// One opening interval as it is stored and told: not yet interpreted, so that people get back what they entered.
 struct StoredHours: Hashable, Comparable, Sendable {
   /// 0 is Monday.

@@ -1,5 +1,6 @@
 import NIOCore
 import Postgres
+import TimeZones
 
 /// `store_id,day|dayOfWeek,start_time_local,end_time_local`. Replaces the hours of every store in it.
 struct HoursFile: ImportedFile {

@@ -1,6 +1,7 @@
 import NIOCore
 import Postgres
 import RPC
+import TimeZones
 
 /// Imports one upload: staged as it arrives, then merged, in one transaction, so that other callers see all of it
 /// or nothing.

@@ -1,3 +1,5 @@
+import TimeZones
+
 /// Reads `2023-01-22 12:09:39.388884 UTC` and RFC 3339 (`2023-01-22T12:09:39Z`, `2023-01-22 13:09:39+01:00`). The
 /// fraction may be missing; what is beyond microseconds is cut off. Without a zone it is UTC, as the name of
 /// the column, `timestamp_utc`, says.

@@ -1,5 +1,6 @@
 import NIOCore
 import Postgres
+import TimeZones
 
 /// `store_id,timezone_str`. A store that comes twice keeps its last zone.
 struct TimezoneFile: ImportedFile {

@@ -1,5 +1,6 @@
 import NIOCore
 import Postgres
+import TimeZones
 
 /// One attempt at computing a report: settle asOf → read stores → stream polls through the engine → save.
 struct GenerateReport {

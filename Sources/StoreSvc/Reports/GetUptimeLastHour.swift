@@ -1,6 +1,7 @@
 import MainstreetAPI
 import Postgres
 import RPC
+import TimeZones
 
 extension StoreService {
   /// The last hour before the tenant's newest poll, as the report without an asOf has it.

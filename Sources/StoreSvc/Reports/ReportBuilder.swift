@@ -1,4 +1,5 @@
 import Postgres
+import TimeZones
 
 /// A store as a report sees it.
 struct ReportStore: Sendable {

@@ -3,6 +3,7 @@ import Metrics
 import Postgres
 import ServiceLifecycle
 import Synchronization
+import TimeZones
 
 /// Computes the reports that were asked for, one at a time. Any number of workers, here and on other machines,
 /// share the work through the table: a report is leased, the lease is renewed while it is computed, and when a

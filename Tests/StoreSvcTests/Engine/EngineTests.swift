@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import StoreSvc
+@testable import TimeZones
 
 @Suite("Uptime engine")
 struct EngineTests {

@@ -1,6 +1,7 @@
 import Foundation
 
 @testable import StoreSvc
+@testable import TimeZones
 
 /// A random world for the engine and its oracles: some stores in one zone, near a change of its clocks.
 struct World {

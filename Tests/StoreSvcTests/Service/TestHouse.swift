@@ -11,6 +11,7 @@ import Testing
 
 @testable import Postgres
 @testable import StoreSvc
+@testable import TimeZones
 
 /// The service on a loopback port, with a migrated database to itself that it uses as the role it has in
 /// production.

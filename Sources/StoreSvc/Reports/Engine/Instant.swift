@@ -1,3 +1,5 @@
+import TimeZones
+
 /// A point in time, in microseconds since 1970-01-01T00:00:00Z. Leap seconds do not exist here, as in POSIX
 /// and Postgres. The engine counts in these and rounds once, at output.
 struct Instant: Hashable, Comparable, Sendable {
@@ -20,12 +22,4 @@ struct TimeRange: Hashable, Sendable {
   var end: Instant
 
   var microseconds: Int64 { end - start }
-}
-
-extension Int64 {
-  /// Division that rounds towards minus infinity, so that the day before 1970 is -1 and not 0.
-  func flooredDivision(by divisor: Int64) -> Int64 {
-    let quotient = self / divisor
-    return self % divisor < 0 ? quotient - 1 : quotient
-  }
 }

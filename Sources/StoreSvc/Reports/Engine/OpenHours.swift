@@ -1,3 +1,5 @@
+import TimeZones
+
 /// Turns weekly schedules into the ranges of real time a store was open during a report's week, each
 /// (zone, schedule) once.
 struct OpenHours {

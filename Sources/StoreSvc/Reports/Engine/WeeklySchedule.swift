@@ -1,3 +1,5 @@
+import TimeZones
+
 /// When a store means to be open, on its own clock. Equal schedules are equal values, so that the 14,000 stores
 /// of a tenant share a few hundred of them.
 struct WeeklySchedule: Hashable, Sendable {

@@ -1,7 +1,7 @@
 /// What clocks in one zone showed and will show: the offsets from UTC and the instants they change, read from
 /// a compiled file of the IANA database (TZif, RFC 8536). Foundation's `TimeZone` cannot say which of two
 /// readings of an ambiguous time is meant, so we read the file.
-struct TimeZoneRules: Sendable {
+package struct TimeZoneRules: Sendable {
   /// The offset before the first transition.
   private var initialOffset: Int64
   /// UTC seconds, ascending, each with the offset from it on. Ends a whole Gregorian cycle after the last
@@ -18,14 +18,14 @@ struct TimeZoneRules: Sendable {
   private static let largestOffset: Int64 = 26 * 3600
 
   /// A zone whose clocks never change.
-  init(fixedOffset seconds: Int64) {
+  package init(fixedOffset seconds: Int64) {
     initialOffset = seconds
     transitions = []
     offsets = []
     repeats = false
   }
 
-  init(tzif bytes: [UInt8]) throws(TZifError) {
+  package init(tzif bytes: [UInt8]) throws(TZifError) {
     let file = try TZif(bytes)
     initialOffset = file.initialOffset
     transitions = file.transitions
@@ -51,21 +51,21 @@ struct TimeZoneRules: Sendable {
   }
 
   /// Seconds to add to UTC to get local time at that instant.
-  func offset(atUTC second: Int64) -> Int64 {
+  package func offset(atUTC second: Int64) -> Int64 {
     let second = folded(second)
     let count = transitionCount(upTo: second)
     return count == 0 ? initialOffset : offsets[count - 1]
   }
 
   /// Which of the two instants an ambiguous local time stands for.
-  enum Occurrence: Hashable, Sendable { case first, second }
+  package enum Occurrence: Hashable, Sendable { case first, second }
 
   /// The instant at which a clock in the zone reads `local` seconds since 1970-01-01T00:00.
   ///
   /// When clocks went back it reads so twice, and `occurrence` chooses. When they went forward past it, it
   /// never reads so: the time shifts forward by the length of the gap (02:30 becomes 03:30), which is what
   /// reading it with the offset from before the change gives.
-  func utc(localSecond local: Int64, _ occurrence: Occurrence) -> Int64 {
+  package func utc(localSecond local: Int64, _ occurrence: Occurrence) -> Int64 {
     let shift = folded(local) - local
     let folded = local + shift
     // Every offset in force within a day around may be the one on the clock; each proposes an instant, and the
@@ -94,7 +94,7 @@ struct TimeZoneRules: Sendable {
   }
 
   /// Whether the offset is the same throughout.
-  func isConstant(fromUTC start: Int64, toUTC end: Int64) -> Bool {
+  package func isConstant(fromUTC start: Int64, toUTC end: Int64) -> Bool {
     let shift = folded(start) - start
     return transitionCount(upTo: start + shift) == transitionCount(upTo: end + shift)
   }
@@ -117,5 +117,34 @@ struct TimeZoneRules: Sendable {
       if transitions[middle] <= second { low = middle + 1 } else { high = middle }
     }
     return low
+  }
+}
+
+extension TimeZoneRules {
+  /// When a clock in the zone reads something.
+  package enum Reading: Hashable, Sendable {
+    case once(Int64)
+    /// Clocks went back.
+    case twice(Int64, Int64)
+    /// Clocks went forward past it, at that instant.
+    case never(skippedAt: Int64)
+  }
+
+  /// The UTC seconds at which a clock in the zone reads `local` seconds since 1970-01-01T00:00.
+  package func reading(localSecond local: Int64) -> Reading {
+    let first = utc(localSecond: local, .first)
+    let after = offset(atUTC: first)
+    guard first + after == local else {
+      // The gap ends at the first instant with the new offset, less than the gap's length before.
+      var low = local - after
+      var high = first
+      while low < high {
+        let middle = low + (high - low) / 2
+        if offset(atUTC: middle) == after { high = middle } else { low = middle + 1 }
+      }
+      return .never(skippedAt: high)
+    }
+    let second = utc(localSecond: local, .second)
+    return first == second ? .once(first) : .twice(first, second)
   }
 }

@@ -1,25 +1,25 @@
-import FoundationEssentials
-import Schema
-import Synchronization
+internal import FoundationEssentials
+internal import Schema
+internal import Synchronization
 
 /// The zones of the IANA database installed on this machine, each read when first asked for.
-final class TimeZones: Sendable {
-  static let defaultName = "America/Chicago"
+package final class TimeZones: Sendable {
+  package static let defaultName = "America/Chicago"
 
   private let directory: String
   private let known = Mutex<[String: TimeZoneRules]>([:])
 
-  struct Unknown: Error {
-    var name: String
+  package struct Unknown: Error {
+    package var name: String
   }
 
   /// - Throws: `Unknown` when not even the default zone is there: then the database is not installed.
-  init(directory: String = "/usr/share/zoneinfo") throws(Unknown) {
+  package init(directory: String = "/usr/share/zoneinfo") throws(Unknown) {
     self.directory = directory
     _ = try rules(Self.defaultName)
   }
 
-  func rules(_ name: String) throws(Unknown) -> TimeZoneRules {
+  package func rules(_ name: String) throws(Unknown) -> TimeZoneRules {
     if let rules = known.withLock({ $0[name] }) { return rules }
     guard Self.isName(name), let bytes = FileManager.default.contents(atPath: "\(directory)/\(name)"),
       let rules = try? TimeZoneRules(tzif: Array(bytes))
@@ -29,7 +29,7 @@ final class TimeZones: Sendable {
   }
 
   /// Whether it is the name of a zone, letter for letter: some file systems find more, such as `America//Chicago`.
-  func contains(_ name: String) -> Bool {
+  package func contains(_ name: String) -> Bool {
     TimeZoneNames.system.contains(name) && (try? rules(name)) != nil
   }
 

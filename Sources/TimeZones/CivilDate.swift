@@ -1,19 +1,19 @@
 /// A day of the proleptic Gregorian calendar, as the number of days since 1970-01-01.
-struct CivilDate: Hashable, Comparable, Sendable {
-  var daysSinceEpoch: Int64
+package struct CivilDate: Hashable, Comparable, Sendable {
+  package var daysSinceEpoch: Int64
 
-  static let secondsPerDay: Int64 = 86_400
+  package static let secondsPerDay: Int64 = 86_400
 
-  init(daysSinceEpoch: Int64) { self.daysSinceEpoch = daysSinceEpoch }
+  package init(daysSinceEpoch: Int64) { self.daysSinceEpoch = daysSinceEpoch }
 
   /// The day a wall clock shows when it reads `localSeconds` seconds since 1970-01-01T00:00 on that clock.
-  init(containingLocalSecond localSeconds: Int64) {
+  package init(containingLocalSecond localSeconds: Int64) {
     daysSinceEpoch = localSeconds.flooredDivision(by: Self.secondsPerDay)
   }
 
   /// Counts days with the year beginning in March, so that the leap day is the last of its year
   /// (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-  init(year: Int64, month: Int64, day: Int64) {
+  package init(year: Int64, month: Int64, day: Int64) {
     let shiftedYear = month <= 2 ? year - 1 : year
     let era = shiftedYear.flooredDivision(by: 400)
     let yearOfEra = shiftedYear - era * 400
@@ -23,7 +23,7 @@ struct CivilDate: Hashable, Comparable, Sendable {
   }
 
   /// The inverse of `init(year:month:day:)`.
-  var components: (year: Int64, month: Int64, day: Int64) {
+  package var components: (year: Int64, month: Int64, day: Int64) {
     let shifted = daysSinceEpoch + 719_468
     let era = shifted.flooredDivision(by: 146_097)
     let dayOfEra = shifted - era * 146_097
@@ -36,16 +36,26 @@ struct CivilDate: Hashable, Comparable, Sendable {
   }
 
   /// 0 is Monday. 1970-01-01 was a Thursday.
-  var weekday: Int {
+  package var weekday: Int {
     let sinceThursday = daysSinceEpoch + 3
     return Int(sinceThursday - sinceThursday.flooredDivision(by: 7) * 7)
   }
 
   /// Midnight at the start of the day, in seconds of the local clock.
-  var localSecond: Int64 { daysSinceEpoch * Self.secondsPerDay }
+  package var localSecond: Int64 { daysSinceEpoch * Self.secondsPerDay }
 
-  static func < (left: CivilDate, right: CivilDate) -> Bool { left.daysSinceEpoch < right.daysSinceEpoch }
-  static func + (date: CivilDate, days: Int64) -> CivilDate {
+  package static func < (left: CivilDate, right: CivilDate) -> Bool {
+    left.daysSinceEpoch < right.daysSinceEpoch
+  }
+  package static func + (date: CivilDate, days: Int64) -> CivilDate {
     CivilDate(daysSinceEpoch: date.daysSinceEpoch + days)
+  }
+}
+
+extension Int64 {
+  /// Division that rounds towards minus infinity, so that the day before 1970 is -1 and not 0.
+  package func flooredDivision(by divisor: Int64) -> Int64 {
+    let quotient = self / divisor
+    return self % divisor < 0 ? quotient - 1 : quotient
   }
 }

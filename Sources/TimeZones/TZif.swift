@@ -57,7 +57,7 @@ struct TZif {
 }
 
 /// The bytes are not a TZif file we can trust.
-struct TZifError: Error {}
+package struct TZifError: Error {}
 
 private struct Header {
   var version: UInt8

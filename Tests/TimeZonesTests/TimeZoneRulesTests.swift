@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import StoreSvc
+@testable import TimeZones
 
 @Suite("Time zones")
 struct TimeZoneRulesTests {
@@ -34,7 +34,13 @@ struct TimeZoneRulesTests {
   }
 
   @Test(
-    "Offsets are Foundation's, from 1990 to 2025", arguments: World.zones + ["Pacific/Apia", "Asia/Gaza"])
+    "Offsets are Foundation's, from 1990 to 2025",
+    arguments: [
+      "America/New_York", "America/Chicago", "America/Phoenix", "America/St_Johns", "America/Sao_Paulo",
+      "America/Havana", "Europe/London", "Europe/Dublin", "Africa/Casablanca", "Asia/Beirut", "Asia/Kolkata",
+      "Asia/Tehran", "Australia/Lord_Howe", "Australia/Sydney", "Pacific/Chatham", "Antarctica/Troll",
+      "Etc/UTC", "Pacific/Apia", "Asia/Gaza",
+    ])
   func offsets(zone: String) throws {
     let rules = try TimeZoneRules.installed(zone)
     let foundation = try #require(TimeZone(identifier: zone))
