@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pwd
+import resource
 import shutil
 import signal
 import subprocess
@@ -134,7 +135,9 @@ class Process:
         self.addresses = {}
         self.process = None
 
-    def start(self, *arguments, **environment):
+    def start(self, *arguments, files=None, **environment):
+        """`files`: how many it may open."""
+        limits = (files, files)
         self.ready_file.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -142,6 +145,7 @@ class Process:
                 env={**os.environ, **self.environment, **environment},
                 stdin=subprocess.DEVNULL,
                 stderr=log,
+                preexec_fn=files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits)),
             )
         eventually(
             lambda: self.ready_file.exists() or self.process.poll() is not None,

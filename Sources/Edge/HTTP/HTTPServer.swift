@@ -45,12 +45,19 @@ final class HTTPServer: Service {
   }
 
   private func bind() async throws -> any Channel {
+    let logger = logger
+    let limit = FileDescriptors.fit(connections: configuration.limits.connections, logger: logger)
     let bootstrap = ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: 1024)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      .serverChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandler(AcceptPause(logger: logger))
+        }
+      }
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
       .childChannelOption(.autoRead, value: false)
-      .childChannelInitializer { channel in self.accept(channel) }
+      .childChannelInitializer { channel in self.accept(channel, limit: limit) }
     do {
       return try await bootstrap.bind(to: address.socketAddress()).get()
     } catch {
@@ -58,9 +65,11 @@ final class HTTPServer: Service {
     }
   }
 
-  private func accept(_ channel: any Channel) -> EventLoopFuture<Void> {
+  /// - Parameter limit: connections that may be open. One over it is told so, which takes a descriptor for a moment; where
+  ///   there is none it waits to be accepted.
+  private func accept(_ channel: any Channel, limit: Int) -> EventLoopFuture<Void> {
     let isAdmitted = connections.withLock { connections in
-      guard connections.count < configuration.limits.connections else { return false }
+      guard connections.count < limit else { return false }
       connections[ObjectIdentifier(channel)] = channel
       return true
     }

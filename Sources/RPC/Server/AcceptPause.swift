@@ -1,36 +1,45 @@
-import NIOCore
+package import Logging
+package import NIOCore
 
-/// Leaves connections alone for a while after one could not be accepted. Until there are descriptors again the kernel
-/// would offer it over and over.
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Leaves connections alone for a while after one could not be accepted for want of descriptors or memory. Until there
+/// are some again the kernel would offer it over and over. For the pipeline of any listener.
 ///
 /// NIO's `AcceptBackoffHandler` delays only reads that are asked for: one that has failed is still pending, and the
 /// channel goes on with it.
-final class AcceptPause: ChannelInboundHandler {
-  typealias InboundIn = any Channel
+package final class AcceptPause: ChannelInboundHandler {
+  package typealias InboundIn = any Channel
 
-  private let duration: (IOError) -> TimeAmount?
+  private static let duration = TimeAmount.seconds(1)
+
+  private let logger: Logger
   /// `nil` while connections are accepted.
   private var end: Scheduled<Void>?
 
-  /// `duration` says how long to wait after an error, if it is one of those that pass.
-  init(duration: @escaping (IOError) -> TimeAmount?) {
-    self.duration = duration
+  package init(logger: Logger) {
+    self.logger = logger
   }
 
-  func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    guard end == nil, let error = error as? IOError, let pause = duration(error) else {
-      return context.fireErrorCaught(error)
-    }
+  package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    guard end == nil, let error = error as? IOError,
+      [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode)
+    else { return context.fireErrorCaught(error) }
+    logger.warning("cannot accept connections", metadata: ["error": "\(error)"])
     let listener = context.channel
     try? listener.syncOptions?.setOption(.autoRead, value: false)
-    end = context.eventLoop.assumeIsolated().scheduleTask(in: pause) {
+    end = context.eventLoop.assumeIsolated().scheduleTask(in: Self.duration) {
       self.end = nil
       try? listener.syncOptions?.setOption(.autoRead, value: true)
     }
   }
 
   /// The server listens no longer.
-  func handlerRemoved(context: ChannelHandlerContext) {
+  package func handlerRemoved(context: ChannelHandlerContext) {
     end?.cancel()
   }
 }

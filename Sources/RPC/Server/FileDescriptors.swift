@@ -1,3 +1,5 @@
+package import Logging
+
 #if canImport(Glibc)
   import Glibc
 
@@ -29,7 +31,20 @@ package enum FileDescriptors {
     rlimit.ofOpenFiles.map { Int(clamping: $0.rlim_cur) }
   }
 
-  /// How many connections a server may take of those it is meant to: without a descriptor it could not even refuse.
+  /// How many connections a server takes of the `wanted`, for which it may log why those are fewer. Each server counts all
+  /// the descriptors of its process as its own: a program has one for the many, and others fit into what is reserved.
+  package static func fit(connections wanted: Int, logger: Logger) -> Int {
+    guard let limit else { return wanted }
+    let possible = connections(of: wanted, limit: limit)
+    if possible < wanted {
+      logger.warning(
+        "fewer connections are taken than configured: the process may not open as many files",
+        metadata: ["configured": "\(wanted)", "taken": "\(possible)", "files": "\(limit)"])
+    }
+    return possible
+  }
+
+  /// Not all of them where descriptors are few: without one it could not even refuse.
   static func connections(of wanted: Int, limit: Int) -> Int {
     min(wanted, max(limit - reserved, limit / 2))
   }

@@ -125,7 +125,7 @@ package final class RPCServer: Service, Sendable {
   /// Begins to accept connections; returns how to stop that.
   private func listen() async throws -> @Sendable () async -> Void {
     try HTTP2Library.check()
-    core.fitConnections(to: FileDescriptors.limit)
+    core.fitConnections()
     let address = core.configuration.address
     do {
       let listener: any Channel
@@ -169,8 +169,7 @@ package final class RPCServer: Service, Sendable {
       )
       .serverChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
-          let pause = AcceptPause { core.pauseAccepting(after: $0) }
-          try channel.pipeline.syncOperations.addHandler(pause)
+          try channel.pipeline.syncOperations.addHandler(AcceptPause(logger: core.logger))
         }
       }
       .childChannelInitializer { channel in

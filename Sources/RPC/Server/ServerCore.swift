@@ -2,12 +2,6 @@ import Logging
 import NIOCore
 import Synchronization
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// What all connections of a server share.
 final class ServerCore: Sendable {
   let methods: MethodTable
@@ -44,23 +38,9 @@ final class ServerCore: Sendable {
   }
 
   /// Makes sure that there are descriptors for as many connections as are taken.
-  func fitConnections(to descriptors: Int?) {
-    guard let descriptors else { return }
-    let wanted = configuration.maxConnections
-    let possible = FileDescriptors.connections(of: wanted, limit: descriptors)
-    guard possible < wanted else { return }
+  func fitConnections() {
+    let possible = FileDescriptors.fit(connections: configuration.maxConnections, logger: logger)
     state.withLock { $0.maxConnections = possible }
-    logger.warning(
-      "fewer connections are taken than configured: the process may not open as many files",
-      metadata: ["configured": "\(wanted)", "taken": "\(possible)", "files": "\(descriptors)"])
-  }
-
-  /// How long to leave connections alone that could not be accepted. Until there are descriptors again the kernel
-  /// would offer them over and over.
-  func pauseAccepting(after error: IOError) -> TimeAmount? {
-    guard [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode) else { return nil }
-    logger.warning("cannot accept connections", metadata: ["error": "\(error)"])
-    return .seconds(1)
   }
 
   /// Takes a connection that was just accepted, or closes it. On its loop.

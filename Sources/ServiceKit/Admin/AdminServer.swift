@@ -4,6 +4,7 @@ import NIOHTTP1
 import NIOPosix
 import RPC
 import ServiceLifecycle
+import Synchronization
 
 /// The operator's port: `/livez` (the process runs), `/readyz` (it can take work, or why not), `/metrics` and
 /// `/connections` (the RPC clients there are). Plain HTTP/1.1, for probes and scrapers inside the network, never for
@@ -16,6 +17,9 @@ struct AdminServer: Service {
   let group: MultiThreadedEventLoopGroup
   let logger: Logger
 
+  /// Probes, scrapers, an operator or two. They fit into the descriptors that other servers leave.
+  private static let maxConnections = 64
+
   func run() async throws {
     let listener = try await bind()
     readiness.announce("admin", at: listener.localAddress)
@@ -25,11 +29,19 @@ struct AdminServer: Service {
   }
 
   private func bind() async throws -> any Channel {
+    let connections = ConnectionCount()
+    let logger = logger
     let bootstrap = ServerBootstrap(group: group)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
       .serverChannelOption(.backlog, value: 64)
-      .childChannelInitializer { channel in
+      .serverChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandler(AcceptPause(logger: logger))
+        }
+      }
+      .childChannelInitializer { channel in
+        guard connections.add(channel, limit: Self.maxConnections) else { return channel.close() }
+        return channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
           try channel.pipeline.syncOperations.addHandlers([
             IdleStateHandler(allTimeout: .seconds(60)),
@@ -42,6 +54,17 @@ struct AdminServer: Service {
     } catch {
       throw StartupFailure("the admin port \(listen) cannot be bound: \(error)")
     }
+  }
+}
+
+private final class ConnectionCount: Sendable {
+  private let open = Atomic(0)
+
+  /// Counts the channel until it closes; false when there are too many.
+  func add(_ channel: any Channel, limit: Int) -> Bool {
+    let count = open.add(1, ordering: .relaxed).newValue
+    channel.closeFuture.whenComplete { _ in self.open.subtract(1, ordering: .relaxed) }
+    return count <= limit
   }
 }
 
