@@ -92,6 +92,8 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   }
 
   package var streamCount: Int { streams.count }
+  /// Streams that ended because the connection did.
+  package private(set) var lostStreamCount = 0
 
   package func forEachDelegate(_ body: (any HTTP2StreamDelegate) -> Void) {
     for stream in streams { stream.delegate.map(body) }
@@ -283,9 +285,11 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     if streams.isEmpty { outbound = ByteBuffer() }
   }
 
+  var hasFullBatch: Bool { outbound.readableBytes >= HTTP2Configuration.writeBatchBytes }
+
   /// Gathers one batch; false when nghttp2 has nothing left.
   private func fill(from session: OpaquePointer) -> Bool {
-    while outbound.readableBytes < HTTP2Configuration.writeBatchBytes {
+    while !hasFullBatch {
       if isTerminationSent { return false }
       var bytes: UnsafePointer<UInt8>?
       // DATA does not come back from here: `SessionCallbacks` moves it into `outbound` directly.
@@ -295,7 +299,7 @@ package final class HTTP2Connection: ChannelDuplexHandler {
         context?.close(promise: nil)
         return false
       }
-      if count == 0 { return false }
+      if count == 0 { return hasFullBatch }
       outbound.writeBytes(UnsafeRawBufferPointer(start: bytes, count: count))
     }
     return true
@@ -329,6 +333,7 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     isClosing = true
     self.session = nil
     let streams = streams
+    lostStreamCount = streams.count
     self.streams.removeAll()
     for stream in streams { stream.close(.connectError) }
     nghttp2_session_del(session)

@@ -185,8 +185,17 @@ package final class HTTP2Stream {
 
   /// Whether the peer has granted too little window for what waits, for so long. To be asked now and then.
   func isStalled(for timeout: TimeAmount, now: NIODeadline) -> Bool {
-    backlog.see(waiting: outbound.count, gone: sentBytes, now)
+    // What waits although there is window for it waits for the socket, or for other streams to have their turn.
+    backlog.see(waiting: lacksWindow ? outbound.count : 0, gone: sentBytes, now)
     return backlog.since.map { now - $0 >= timeout } ?? false
+  }
+
+  private var lacksWindow: Bool {
+    guard let session = activeSession else { return false }
+    let window = min(
+      nghttp2_session_get_remote_window_size(session),
+      nghttp2_session_get_stream_remote_window_size(session, id))
+    return window < min(outbound.count, HTTP2Configuration.windowStallBytes)
   }
 
   func reportMoved() {

@@ -94,12 +94,13 @@ final class SessionCallbacks: @unchecked Sendable {
       guard let head, let user, let stream = source?.pointee.ptr else {
         return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
       }
-      Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { connection in
+      return Unmanaged<HTTP2Connection>.fromOpaque(user)._withUnsafeGuaranteedRef { connection in
         Unmanaged<HTTP2Stream>.fromOpaque(stream)._withUnsafeGuaranteedRef { stream in
           connection.moveFrame(of: stream, head: head, length: length)
         }
+        // Or it would go on with all that the windows allow.
+        return connection.hasFullBatch ? NGHTTP2_ERR_PAUSE.rawValue : 0
       }
-      return 0
     }
   }
 

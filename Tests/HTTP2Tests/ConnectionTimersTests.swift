@@ -310,6 +310,31 @@ import Testing
     #expect(peer.goAway == nil)
   }
 
+  @Test("is left alone however slowly its calls share a socket, while it grants window for them all")
+  func slowLink() throws {
+    let peer = try RawPeer { $0.windowStallTimeout = .seconds(20) }
+    try peer.write(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8))
+    // SETTINGS_INITIAL_WINDOW_SIZE, and as much for the connection.
+    try peer.send(.settings([(4, 1 << 30)]), .settingsAck, .windowUpdate(0, 1 << 30))
+    // After one write, of four frames, the socket is full.
+    peer.socket.afterWrite = { [channel = peer.channel] in channel.isWritable = false }
+    try peer.send(200) { .request(Int32(2 * $0 + 1), end: true) }
+    let calls = peer.delegate.streams
+    #expect(calls.count == 200)
+    for call in calls {
+      call.stream.respond(Pair.response, endStream: false)
+      call.stream.write(.none, ByteBuffer(repeating: 1, count: 40_000))
+    }
+    for _ in 0..<90 {
+      peer.channel.isWritable = true
+      peer.channel.pipeline.fireChannelWritabilityChanged()
+      try peer.advance(.seconds(1))
+    }
+    #expect(peer.http2.queuedBytes > 0)
+    #expect(calls.allSatisfy { $0.recorder.closeCode == nil })
+    #expect(peer.goAway == nil)
+  }
+
   @Test("is pinged, and closed when that is not answered", arguments: [HTTP2Connection.Role.client, .server])
   func keepalive(role: HTTP2Connection.Role) throws {
     let peer = try RawPeer(role: role) {

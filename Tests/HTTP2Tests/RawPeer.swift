@@ -81,6 +81,12 @@ final class RawPeer {
 final class Socket: ChannelOutboundHandler {
   typealias OutboundIn = ByteBuffer
   var isFull = false
+  var afterWrite: () -> Void = {}
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    context.write(data, promise: promise)
+    afterWrite()
+  }
 
   func flush(context: ChannelHandlerContext) {
     if !isFull { context.flush() }
