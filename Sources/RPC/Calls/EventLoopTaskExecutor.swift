@@ -7,6 +7,9 @@ import Synchronization
 /// Jobs are run in batches. On the loop they are gathered and run at the end of its current turn, before it
 /// sleeps again, so resuming a task costs no wake-up. From other threads, one wake-up serves all jobs that come
 /// until the loop gets to them.
+///
+/// A turn of NIO's ends when nothing is left to run. Jobs that always enqueue others, such as those of a task that
+/// yields in a loop, would make it endless, so after `maxBatches` they are made to wait for the next.
 package final class EventLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
   private let eventLoop: any EventLoop
 
@@ -14,6 +17,13 @@ package final class EventLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
   private var ready: [UnownedJob] = []
   private var running: [UnownedJob] = []
   private var isScheduled = false
+  /// Batches one after the other, each enqueued by the one before.
+  private var batches = 0
+
+  private static let maxBatches = 64
+  /// Until it is over the loop has nothing to run, so that it looks at its sockets. Never so soon as to be over when it
+  /// decides that.
+  private static let pause = TimeAmount.microseconds(50)
 
   private let fromElsewhere = Mutex<[UnownedJob]>([])
 
@@ -37,10 +47,7 @@ package final class EventLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
       ready.append(job)
       guard !isScheduled else { return }
       isScheduled = true
-      eventLoop.execute {
-        self.isScheduled = false
-        self.runReady()
-      }
+      schedule()
     } else {
       let isFirst = fromElsewhere.withLock { jobs in
         jobs.append(job)
@@ -50,8 +57,23 @@ package final class EventLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
     }
   }
 
-  /// Runs the jobs gathered so far. Those they enqueue wait for the next turn: a task that always finds work
-  /// must not keep the loop from its sockets.
+  private func schedule() {
+    guard batches < Self.maxBatches else {
+      batches = 0
+      eventLoop.assumeIsolated().scheduleTask(in: Self.pause) { self.runBatch() }
+      return
+    }
+    eventLoop.assumeIsolated().execute { self.runBatch() }
+  }
+
+  private func runBatch() {
+    isScheduled = false
+    runReady()
+    // It is scheduled again if one of the jobs has enqueued another.
+    batches = isScheduled ? batches + 1 : 0
+  }
+
+  /// Runs the jobs gathered so far; those they enqueue are of the next batch.
   func runReady() {
     guard !ready.isEmpty, running.isEmpty else { return }
     swap(&ready, &running)
