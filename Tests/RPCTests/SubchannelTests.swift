@@ -1,4 +1,5 @@
 import CNghttp2
+import Logging
 import NIOCore
 import NIOPosix
 import Testing
@@ -8,13 +9,13 @@ import Testing
 
 @Suite("A client's connection on one loop") struct SubchannelTests {
   private func channel(
-    to target: RPCAddress, configure: (inout RPCClient.Configuration) -> Void
+    to target: RPCAddress, logger: Logger = .quiet, configure: (inout RPCClient.Configuration) -> Void
   ) -> LoopChannel {
     var configuration = RPCClient.Configuration()
     configure(&configuration)
     return LoopChannel(
       target: RPCTarget(target), resolution: nil, configuration: configuration, eventLoop: loops.client.any(),
-      logger: .quiet)
+      logger: logger)
   }
 
   private func call(_ channel: LoopChannel) -> ClientCall {
@@ -118,20 +119,105 @@ import Testing
     }
   }
 
+  @Test("that ended before it answered does not silence the outage that follows")
+  func outageAfterForgiveness() async throws {
+    let log = LogLines()
+    try await withEmptyBackend(closing: true, times: 1) { connections, address in
+      let channel = channel(to: address, logger: log.logger) { $0.backoff.initial = .seconds(3600) }
+      // The first may be lost with its connection.
+      var error: RPCError?
+      while error?.message.hasPrefix("cannot connect") != true {
+        error = await status { try await call(channel).unary(ByteBuffer()) }
+      }
+      #expect(connections.value == 1)
+      _ = try await channel.eventLoop.submit { channel.shutDown() }.get()
+    }
+    #expect(log.all.count == 1)
+    #expect(log.all.first?.hasPrefix("cannot connect to 127.0.0.1:") == true)
+  }
+
+  @Test("was never away if it was made anew at once, so an ejection stands")
+  func forgiven() async throws {
+    let log = LogLines()
+    try await withServer([.echo]) { address in
+      let channel = channel(to: address, logger: log.logger) { $0.backoff.initial = .seconds(3600) }
+      try await channel.eventLoop.submit { channel.wake() }.get()
+      let first = try await connection(of: channel)
+      let detection = OutlierDetection()
+      try await channel.eventLoop.submit {
+        var outcomes = channel.subchannels.map(\.outcomes)
+        for _ in 0..<detection.consecutiveFailures { _ = outcomes[0].record(.unavailable) }
+        detection.failed(0, of: &outcomes, others: 1, at: .now())
+        channel.subchannels[0].outcomes = outcomes[0]
+      }.get()
+      try await first.close()
+      let second = try await connection(of: channel)
+      #expect(first !== second)
+      #expect(try await channel.eventLoop.submit { channel.subchannels[0].outcomes.isEjected }.get())
+      _ = try await channel.eventLoop.submit { channel.shutDown() }.get()
+    }
+    #expect(log.all.isEmpty)
+  }
+
+  @Test(
+    "that is lost is made anew if it carried calls, of which the health watch is none",
+    arguments: [false, true])
+  func lostInUse(isInUse: Bool) async throws {
+    let watch = MethodDefinition.streaming("Watch") { _, responses, _ in
+      try await responses.write(ByteBuffer(bytes: [8, 1]))
+      try await untilCancelled()
+    }
+    let hang = MethodDefinition.streaming("Hang") { _, responses, _ in
+      try await responses.write(ByteBuffer())
+      try await untilCancelled()
+    }
+    let health = ServiceDefinition(name: "grpc.health.v1.Health", methods: [watch])
+    let server = try await RunningServer.start([.echo, hang], and: [health])
+    let channel = channel(to: server.address) {
+      $0.balancing = .pickFirst(shuffled: false)
+      $0.healthService = ""
+    }
+    _ = try await call(channel).unary(ByteBuffer())
+    let hanging = ClientCall.once(on: channel, path: "/test.Service/Hang")
+    if isInUse {
+      try await channel.eventLoop.submit { hanging.begin() }.get()
+      _ = try await hanging.initialMetadata()
+    }
+    try await connection(of: channel).close()
+    let isIdle = try await channel.eventLoop.submit { channel.connectivity == .idle }.get()
+    #expect(isIdle == !isInUse)
+    _ = try await channel.eventLoop.submit { channel.shutDown() }.get()
+    await server.stop()
+  }
+
+  /// The channel of the only connection, once it is ready.
+  private func connection(of channel: LoopChannel) async throws -> any Channel {
+    while true {
+      let ready = try await channel.eventLoop.submit { () -> (any Channel)? in
+        guard case .ready(let connection) = channel.subchannels.first?.state else { return nil }
+        return connection.channel
+      }.get()
+      if let ready, ready.isActive { return ready }
+    }
+  }
+
   /// What a load balancer may do with nothing behind it: introduces itself with SETTINGS, and lets go with a GOAWAY that
   /// counts no stream, or by closing.
+  ///
+  /// - Parameter times: after so many connections it listens no longer.
   private func withEmptyBackend(
-    closing: Bool, body: (Count, RPCAddress) async throws -> Void
+    closing: Bool, times: Int = .max, body: (Count, RPCAddress) async throws -> Void
   ) async throws {
     let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
     let goAway: [UInt8] = [0, 0, 8, 7, 0, 0, 0, 0, 0] + Array(repeating: 0, count: 8)
     let connections = Count()
     let listener = try await ServerBootstrap(group: loops.server)
       .childChannelInitializer { channel in
-        connections.add(1)
+        let isLast = connections.add(1) == times
         let first = ByteBuffer(bytes: closing ? settings : settings + goAway)
         // Not before the channel is active.
         channel.eventLoop.execute {
+          if isLast { channel.parent?.close(promise: nil) }
           channel.writeAndFlush(first).whenSuccess { if closing { channel.close(promise: nil) } }
         }
         return channel.eventLoop.makeSucceededVoidFuture()
@@ -139,7 +225,7 @@ import Testing
       .bind(host: "127.0.0.1", port: 0).get()
     let port = listener.localAddress?.port ?? 0
     try await body(connections, .tcp(host: "127.0.0.1", port: port))
-    try await listener.close()
+    try? await listener.close()
   }
 
   @Test("tells no call of a failure that is over")

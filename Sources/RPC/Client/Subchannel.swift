@@ -32,8 +32,12 @@ final class Subchannel: @unchecked Sendable {
   var outcomes = Outcomes()
   /// Connections that still carry calls or are about to close, and the current one.
   private(set) var connections: [ObjectIdentifier: ClientConnection] = [:]
-  /// Attempts to connect in a row that came to nothing, and connections that were of no use.
+  /// Pauses in a row, with no connection of use between them.
   private var failures = 0
+  /// The last connection was of no use, and the next was made without a pause.
+  private var isForgiven = false
+  /// It was logged that there is no connection to be had.
+  private var isAway = false
   /// A call was answered since there last was a new connection.
   private var hasAnswered = false
   private var retry: Scheduled<Void>?
@@ -120,7 +124,8 @@ final class Subchannel: @unchecked Sendable {
       connection.http2?.drain()
       return
     }
-    if failures > 0 {
+    if isAway {
+      isAway = false
       channel.logger.info("connected again", metadata: ["address": "\(address)"])
       // It was away and is back, so what its calls failed of may be over.
       outcomes.readmit()
@@ -142,13 +147,14 @@ final class Subchannel: @unchecked Sendable {
   func failed(_ connection: ClientConnection, _ reason: String) {
     forget(connection)
     guard case .connecting = state, !isShutDown else { return }
-    let error = RPCError(.unavailable, "cannot connect to \(address): \(reason)")
-    if failures == 0 { channel.logger.warning("\(error.message)") }
-    backOff(error)
+    backOff(RPCError(.unavailable, "cannot connect to \(address): \(reason)"))
   }
 
   private func backOff(_ error: RPCError) {
     channel.metrics?.failed()
+    // Once, however often it is tried.
+    if !isAway { channel.logger.warning("\(error.message)") }
+    isAway = true
     failures += 1
     failure = error
     state = .transientFailure
@@ -164,19 +170,20 @@ final class Subchannel: @unchecked Sendable {
   /// The connection takes no further calls; those it has may go on.
   func retired(_ connection: ClientConnection) {
     guard case .ready(let current) = state, current === connection, !isShutDown else { return }
-    let calls = (connection.http2?.streamCount ?? 0) - (watch?.hasStream == true ? 1 : 0)
+    let streams = connection.http2.map { $0.streamCount + $0.lostStreamCount } ?? 0
+    let calls = streams - (watch?.hasStream == true ? 1 : 0)
     stopWatch()
     // A server that accepts and then soon lets go, such as a load balancer with nothing behind it, must not be connected
     // to in a tight loop: the calls it never looks at come back at once. The first time is forgiven, since a server
     // that restarts just then must fail none of the calls that follow.
     let wasOfUse = hasAnswered || connection.age >= configuration.backoff.initial
-    if !wasOfUse, failures > 0 {
+    if !wasOfUse, isForgiven || failures > 0 {
       let reason = connection.http2?.closeReason.map { ": \($0)" } ?? ""
-      let error = RPCError(.unavailable, "\(address) ended the connection before it answered a call\(reason)")
-      if failures == 1 { channel.logger.warning("\(error.message)") }
-      return backOff(error)
+      return backOff(
+        RPCError(.unavailable, "\(address) ended the connection before it answered a call\(reason)"))
     }
-    failures = wasOfUse ? 0 : 1
+    isForgiven = !wasOfUse
+    failures = 0
     state = .idle
     channel.changed(self, wasInUse: calls > 0)
   }

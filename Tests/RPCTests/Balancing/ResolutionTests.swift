@@ -1,5 +1,6 @@
 import NIOCore
 import NIOEmbedded
+import Synchronization
 import Testing
 
 @testable import RPC
@@ -117,6 +118,52 @@ import Testing
     attempt()
     #expect(lookups.value == asleep + 1)
     _ = channel.shutDown()
+    resolution.stop()
+    loop.run()
+  }
+
+  @Test("that failed long ago fails no call while it is tried again")
+  func staleFailure() throws {
+    let lookups = Mutex<[EventLoopPromise<[RPCAddress]>]>([])
+    let loop = EmbeddedEventLoop()
+    var configuration = RPCClient.Configuration()
+    configuration.resolution.resolver = Resolver { _, _, loop in
+      let promise = loop.makePromise(of: [RPCAddress].self)
+      lookups.withLock { $0.append(promise) }
+      return promise.futureResult
+    }
+    let target = RPCTarget(.tcp(host: "server", port: 1))
+    let resolution = Resolution(target, configuration: configuration, eventLoop: loop, logger: .quiet)
+    func newChannel() -> LoopChannel {
+      LoopChannel(
+        target: target, resolution: resolution, configuration: configuration, eventLoop: loop, logger: .quiet)
+    }
+    func attempt(_ channel: LoopChannel) -> ClientAttempt {
+      let attempt = ClientAttempt(ClientCall.once(on: channel, path: "/a/B"))
+      channel.submit(attempt)
+      loop.run()
+      return attempt
+    }
+    func failLookup(_ problem: String) {
+      lookups.withLock { $0.removeLast() }.fail(ResolutionError(host: "server", problem: problem))
+      loop.run()
+    }
+    let sleeper = newChannel()
+    let first = attempt(sleeper)
+    failLookup("not yet")
+    #expect(first.state.error?.message.hasSuffix("not yet") == true)
+    // Its lookup of that time is over, and no other has begun.
+    let other = newChannel()
+    #expect(attempt(other).state.error?.message.hasSuffix("not yet") == true)
+    for channel in [sleeper, other] { resolution.release(channel) }
+    loop.advanceTime(by: .hours(24))
+    // In a while all have fallen asleep; this one wakes.
+    let late = newChannel()
+    let call = attempt(late)
+    #expect(!call.isFinished)
+    failLookup("not now")
+    #expect(call.state.error?.message.hasSuffix("not now") == true)
+    for channel in [sleeper, other, late] { _ = channel.shutDown() }
     resolution.stop()
     loop.run()
   }

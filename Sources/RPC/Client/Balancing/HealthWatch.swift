@@ -29,7 +29,7 @@ final class HealthWatch {
     start()
   }
 
-  /// One of its connection's streams is the watch's own.
+  /// One of its connection's streams is the watch's own, or was when the connection was lost.
   var hasStream: Bool { stream != nil }
 
   /// A connection that drains waits for its streams, so for this one.
@@ -64,13 +64,13 @@ final class HealthWatch {
   }
 
   private func ended(_ error: RPCError?, isLost: Bool) {
-    guard !isStopped else { return }
+    // A connection that is lost takes its streams with it, this one among the first. What that means for calls is the
+    // subchannel's to say, which stops the watch; of the server's health it tells nothing.
+    guard !isStopped, !isLost else { return }
     stream = nil
     if error?.code == .unimplemented { return changed(.serving) }
     failures += 1
-    // A connection that is lost takes its streams with it, this one among the first. What that means for calls is the
-    // subchannel's to say; of the server's health it tells nothing.
-    if !isLost { changed(.notServing) }
+    changed(.notServing)
     guard !isStopped, let eventLoop = connection.channel?.eventLoop else { return }
     let pause = backoff.pause(failures: failures, random: .random(in: -1...1))
     retry = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(pause)) { self.start() }
@@ -104,8 +104,8 @@ final class HealthWatch {
     func inboundEnded() { perform(state.inboundEnded()) }
     func outboundMoved() {}
     func closed(_ code: HTTP2ErrorCode) {
+      isLost = (stream?.connection?.lostStreamCount ?? 0) > 0
       stream = nil
-      isLost = code == .connectError
       perform(state.closed(code, reason: nil))
     }
 

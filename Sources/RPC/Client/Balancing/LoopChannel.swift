@@ -72,13 +72,13 @@ final class LoopChannel: @unchecked Sendable {
     }
     hasHadCalls = true
     if waiting.isEmpty, open(attempt) { return }
-    guard !isShutDown else { return attempt.failed(.clientShutDown, sent: false) }
+    guard !isShutDown else { return attempt.failed(.clientShutDown) }
     if connectivity == .transientFailure, !attempt.waitForReady {
-      return attempt.failed(failure, sent: false)
+      return attempt.failed(failure)
     }
     guard waiting.count < configuration.maxQueuedCalls else {
       let error = RPCError(.unavailable, "the queue of \(waiting.count) calls is full: \(failure.message)")
-      return attempt.failed(error, sent: false)
+      return attempt.failed(error)
     }
     waiting.append(attempt)
     if connectivity == .idle { wake() }
@@ -135,7 +135,7 @@ final class LoopChannel: @unchecked Sendable {
   /// Fails what waits; while there may be a connection again, not those that wait for one.
   func failWaiting(with error: RPCError, isFinal: Bool = false) {
     for attempt in waiting.removeAll(where: { isFinal || !$0.waitForReady }) {
-      attempt.failed(error, sent: false)
+      attempt.failed(error)
     }
   }
 

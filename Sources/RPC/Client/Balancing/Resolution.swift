@@ -28,12 +28,18 @@ final class Resolution: @unchecked Sendable {
   /// The addresses the channel knows may be out of date, or it knows none. From any loop.
   func request(for channel: LoopChannel) {
     eventLoop.execute {
+      let step = self.schedule.request(at: self.eventLoop.now)
       if !self.channels.contains(where: { $0 === channel }) {
         self.channels.append(channel)
-        if let latest = self.latest { Self.deliver(latest, to: channel) }
+        if let known = self.known { Self.deliver(known, to: channel) }
       }
-      self.perform(self.schedule.request(at: self.eventLoop.now))
+      self.perform(step)
     }
+  }
+
+  /// The latest result, unless it is a failure, perhaps of long ago, that is being looked into again.
+  private var known: Result<[RPCAddress], RPCError>? {
+    if case .failure = latest, schedule.isResolving { nil } else { latest }
   }
 
   /// The channel has fallen asleep. Once all have, nothing is looked up until one of them asks again.
@@ -137,6 +143,10 @@ struct ResolutionSchedule {
   init(_ configuration: RPCClient.Configuration.Resolution, backoff: Backoff) {
     self.configuration = configuration
     self.backoff = backoff
+  }
+
+  var isResolving: Bool {
+    if case .resolving = state { true } else { false }
   }
 
   mutating func request(at now: NIODeadline) -> Step {

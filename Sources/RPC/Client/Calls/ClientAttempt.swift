@@ -47,8 +47,8 @@ final class ClientAttempt: HTTP2StreamDelegate {
     call?.opened(self)
   }
 
-  /// No subchannel takes the attempt. Nothing of it was `sent`.
-  func failed(_ error: RPCError, sent: Bool) {
+  /// No subchannel takes the attempt. Nothing of it was sent.
+  func failed(_ error: RPCError) {
     perform(state.finish(error, reset: true))
   }
 
