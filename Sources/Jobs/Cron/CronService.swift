@@ -1,6 +1,6 @@
 package import Logging
 internal import Postgres
-package import ServiceLifecycle
+internal import ServiceLifecycle
 package import TimeZones
 
 /// Adds cron jobs when their time comes. Every process of a service has one, and for each time exactly one of them adds
