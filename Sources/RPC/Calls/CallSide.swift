@@ -41,8 +41,7 @@ extension CallSide {
     guard reader.mayGoOn() else {
       reader.pause()
       reader.add(continuation, wait)
-      // Not at once: NIO does everything that is due before it looks at its sockets again.
-      eventLoop.assumeIsolated().scheduleTask(in: .microseconds(20)) {
+      EventLoopTaskExecutor.current(on: eventLoop).afterSockets {
         self.reader.beginTurn()
         self.wakeReader()
       }

@@ -9,7 +9,8 @@ import Synchronization
 /// until the loop gets to them.
 ///
 /// A turn of NIO's ends when nothing is left to run. Jobs that always enqueue others, such as those of a task that
-/// yields in a loop, would make it endless, so after `maxBatches` they are made to wait for the next.
+/// yields in a loop, would make it endless, so after `maxBatches` they are made to wait for the next. Whoever has a lot
+/// to do that needs no job for it waits there of its own accord: `afterSockets`.
 package final class EventLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
   private let eventLoop: any EventLoop
 
@@ -17,13 +18,15 @@ package final class EventLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
   private var ready: [UnownedJob] = []
   private var running: [UnownedJob] = []
   private var isScheduled = false
+  private var waiting: [() -> Void] = []
+  private var isWaitScheduled = false
   /// Batches one after the other, each enqueued by the one before.
   private var batches = 0
 
   private static let maxBatches = 64
-  /// Until it is over the loop has nothing to run, so that it looks at its sockets. Never so soon as to be over when it
-  /// decides that.
-  private static let pause = TimeAmount.microseconds(50)
+  /// Until it is over the loop has nothing to run, so that it looks at its sockets. It begins when a batch has been run:
+  /// one that were over by then would be no pause.
+  private static let pause = TimeAmount.microseconds(20)
 
   private let fromElsewhere = Mutex<[UnownedJob]>([])
 
@@ -47,7 +50,7 @@ package final class EventLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
       ready.append(job)
       guard !isScheduled else { return }
       isScheduled = true
-      schedule()
+      if running.isEmpty { schedule() }
     } else {
       let isFirst = fromElsewhere.withLock { jobs in
         jobs.append(job)
@@ -55,6 +58,12 @@ package final class EventLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
       }
       if isFirst { eventLoop.execute { self.runFromElsewhere() } }
     }
+  }
+
+  /// Does something when the loop has looked at its sockets. On the loop.
+  func afterSockets(_ body: @escaping () -> Void) {
+    waiting.append(body)
+    if running.isEmpty { scheduleWaiting() }
   }
 
   private func schedule() {
@@ -66,19 +75,33 @@ package final class EventLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
     eventLoop.assumeIsolated().execute { self.runBatch() }
   }
 
+  private func scheduleWaiting() {
+    guard !waiting.isEmpty, !isWaitScheduled else { return }
+    isWaitScheduled = true
+    eventLoop.assumeIsolated().scheduleTask(in: Self.pause) {
+      self.isWaitScheduled = false
+      let bodies = self.waiting
+      self.waiting = []
+      for body in bodies { body() }
+    }
+  }
+
   private func runBatch() {
     isScheduled = false
+    batches += 1
     runReady()
-    // It is scheduled again if one of the jobs has enqueued another.
-    batches = isScheduled ? batches + 1 : 0
+    if !isScheduled { batches = 0 }
   }
 
   /// Runs the jobs gathered so far; those they enqueue are of the next batch.
   func runReady() {
     guard !ready.isEmpty, running.isEmpty else { return }
+    let wasScheduled = isScheduled
     swap(&ready, &running)
     for job in running { job.runSynchronously(on: asUnownedTaskExecutor()) }
     running.removeAll(keepingCapacity: true)
+    if isScheduled, !wasScheduled { schedule() }
+    if !waiting.isEmpty { scheduleWaiting() }
   }
 
   private func runFromElsewhere() {

@@ -163,6 +163,8 @@ package final class RPCServer: Service, Sendable {
     let core = core
     return ServerBootstrap(group: eventLoopGroup)
       .serverChannelOption(.backlog, value: 1024)
+      // Between two reads of one connection the others get their turn.
+      .childChannelOption(.maxMessagesPerRead, value: 1)
       // Kept for as long as the connection is: half of NIO's own choice, and it grows with what arrives.
       .childChannelOption(
         .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 1024, maximum: 65536)
