@@ -10,9 +10,11 @@ struct SchemaTests {
     AddJobs.self, AddUniqueJob.self, AdvanceCron.self, Beat.self, BuryWorker.self, CancelJob.self,
     CountJobs.self,
     CronEntries.self, DeclareCron.self, DeclareLimit.self,
-    DeclareQueueLimit.self, EnlistWorker.self, FetchJobs.self, FindJob.self, FinishJobs.self,
-    KeepHistory.self,
-    NotifyOfJobs.self, PauseQueue.self, ReclaimJobs.self, ServerTime.self, SettleJobs.self, StageJobs.self,
+    DeclareQueueLimit.self, DeleteDeadJobs.self, EditDeadJob.self, EnlistWorker.self, FetchJobs.self,
+    FindJob.self, FinishJobs.self, GroupDeadJobs.self,
+    KeepHistory.self, ListDeadJobs.self,
+    NotifyOfJobs.self, PauseQueue.self, ReclaimJobs.self, RedriveJobs.self, ServerTime.self, SettleJobs.self,
+    StageJobs.self,
     UnblockJobs.self, UnblockJobsAfter.self, WatchWorkers.self,
   ]
 
@@ -49,7 +51,7 @@ struct SchemaTests {
         """
       #expect(
         try await queue.superuser.value(internals, String.self)
-          == "jobs_admit, jobs_allow, jobs_let_go, jobs_refill, jobs_settle_one")
+          == "jobs_admit, jobs_allow, jobs_dead_matching, jobs_let_go, jobs_refill, jobs_settle_one")
       let others = """
         SELECT count(*) FROM pg_proc, LATERAL aclexplode(proacl) AS acl
         WHERE pronamespace = '\(queue.schema)'::regnamespace AND acl.grantee = 0

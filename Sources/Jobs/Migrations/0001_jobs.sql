@@ -827,6 +827,115 @@ BEGIN
 END
 $$;
 
+-- ── Dead letters ────────────────────────────────────────────────────────────────────────────────
+
+-- The dead jobs that are neither on their way again nor resolved, of those asked for; null asks for all.
+CREATE FUNCTION {schema}.jobs_dead_matching(
+  of_ids uuid[], of_kind text, of_error text, of_tenant uuid, died_from timestamptz, died_before timestamptz)
+RETURNS SETOF {schema}.jobs_dead
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT * FROM {schema}.jobs_dead
+  WHERE redriven_at IS NULL AND resolved_at IS NULL
+    AND (of_ids IS NULL OR job_id = ANY (of_ids)) AND (of_kind IS NULL OR kind = of_kind)
+    AND (of_error IS NULL OR error_code = of_error) AND (of_tenant IS NULL OR tenant_id = of_tenant)
+    AND (died_from IS NULL OR died_at >= died_from) AND (died_before IS NULL OR died_at < died_before)
+$$;
+
+-- How many there are of each kind and error, the most first.
+CREATE FUNCTION {schema}.jobs_dead_groups(
+  of_ids uuid[], of_kind text, of_error text, of_tenant uuid, died_from timestamptz, died_before timestamptz)
+RETURNS TABLE (kind text, error_code text, jobs bigint, first_died_at timestamptz, last_died_at timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT kind, error_code, count(*), min(died_at), max(died_at)
+  FROM {schema}.jobs_dead_matching(of_ids, of_kind, of_error, of_tenant, died_from, died_before)
+  GROUP BY kind, error_code ORDER BY count(*) DESC, kind, error_code LIMIT 1000
+$$;
+
+-- One by one, those that died first in front, from behind (after_died, after_id) on.
+CREATE FUNCTION {schema}.jobs_dead_list(
+  of_ids uuid[], of_kind text, of_error text, of_tenant uuid, died_from timestamptz, died_before timestamptz,
+  after_died timestamptz, after_id uuid, most int)
+RETURNS TABLE (
+  job_id uuid, queue text, kind text, tenant_id uuid, attempt int, created_at timestamptz, died_at timestamptz,
+  error_code text, redrives int, payload jsonb, failures jsonb)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT job_id, queue, kind, tenant_id, attempt, created_at, died_at, error_code, redrives, payload, failures
+  FROM {schema}.jobs_dead_matching(of_ids, of_kind, of_error, of_tenant, died_from, died_before)
+  WHERE after_died IS NULL OR (died_at, job_id) > (after_died, after_id)
+  ORDER BY died_at, job_id LIMIT most
+$$;
+
+-- Has up to `most` of them run again from the start, and returns the queue of each. One whose unique key another job has
+-- by now stays where it is. One that may have killed its workers still runs alone, and dies of the next time.
+CREATE FUNCTION {schema}.jobs_redrive(
+  of_ids uuid[], of_kind text, of_error text, of_tenant uuid, died_from timestamptz, died_before timestamptz, most int)
+RETURNS SETOF text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  dead {schema}.jobs_dead;
+BEGIN
+  FOR dead IN
+    SELECT d.* FROM {schema}.jobs_dead AS d
+    WHERE d.job_id IN (
+        SELECT m.job_id FROM {schema}.jobs_dead_matching(of_ids, of_kind, of_error, of_tenant, died_from, died_before) AS m
+        WHERE NOT EXISTS (
+          SELECT 1 FROM {schema}.jobs_unique AS u
+          WHERE u.kind = m.kind AND u.unique_key = m.unique_key AND u.job_id <> m.job_id
+            AND NOT (u.is_over AND u.held_until <= clock_timestamp()))
+        ORDER BY m.died_at, m.job_id LIMIT most)
+      AND d.redriven_at IS NULL AND d.resolved_at IS NULL
+    FOR UPDATE SKIP LOCKED
+  LOOP
+    IF dead.unique_key IS NOT NULL THEN
+      INSERT INTO {schema}.jobs_unique AS held (kind, unique_key, job_id, until_start, held_until)
+      VALUES (dead.kind, dead.unique_key, dead.job_id, false, clock_timestamp())
+      ON CONFLICT ON CONSTRAINT jobs_unique_pkey DO UPDATE
+        SET job_id = EXCLUDED.job_id, until_start = false, is_over = false
+        WHERE held.is_over AND held.held_until <= clock_timestamp() OR held.job_id = EXCLUDED.job_id;
+      -- Two dead jobs may have the same key: only one of them can.
+      CONTINUE WHEN NOT FOUND;
+    END IF;
+    UPDATE {schema}.jobs_dead SET redriven_at = clock_timestamp(), redrives = redrives + 1
+    WHERE job_id = dead.job_id;
+    INSERT INTO {schema}.jobs_ready (
+      job_id, created_at, queue, kind, tenant_id, priority, lane, attempt, max_attempts, crashes, limit_key,
+      unique_key, is_redriven, payload, failures)
+    VALUES (dead.job_id, dead.created_at, dead.queue, dead.kind, dead.tenant_id, dead.priority, dead.lane,
+      dead.attempt, dead.max_attempts, least(dead.crashes, 2), dead.limit_key, dead.unique_key, true, dead.payload,
+      dead.failures);
+    RETURN NEXT dead.queue;
+  END LOOP;
+END
+$$;
+
+-- Gives a dead job another payload, for when it is run again. False if there is no such job, or it is not dead any more.
+CREATE FUNCTION {schema}.jobs_dead_edit(id uuid, of_tenant uuid, new_payload text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  UPDATE {schema}.jobs_dead SET payload = new_payload::jsonb
+  WHERE job_id = id AND (of_tenant IS NULL OR tenant_id = of_tenant) AND redriven_at IS NULL AND resolved_at IS NULL;
+  RETURN FOUND;
+END
+$$;
+
+-- Gives up on up to `most` of them, and returns how many that were. Their history stays.
+CREATE FUNCTION {schema}.jobs_dead_delete(
+  of_ids uuid[], of_kind text, of_error text, of_tenant uuid, died_from timestamptz, died_before timestamptz, most int)
+RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  count int;
+BEGIN
+  DELETE FROM {schema}.jobs_dead AS d
+  WHERE d.job_id IN (
+      SELECT m.job_id FROM {schema}.jobs_dead_matching(of_ids, of_kind, of_error, of_tenant, died_from, died_before) AS m
+      ORDER BY m.died_at, m.job_id LIMIT most)
+    AND d.redriven_at IS NULL AND d.resolved_at IS NULL;
+  GET DIAGNOSTICS count = ROW_COUNT;
+  RETURN count;
+END
+$$;
+
 -- ── Keeping house ───────────────────────────────────────────────────────────────────────────────
 
 -- Holds a queue back, or lets it go on. What runs, runs on.
@@ -931,7 +1040,7 @@ BEGIN
   LOOP
     EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
     -- All but those that only the others call.
-    IF function::text !~ '\mjobs_(settle_one|allow|admit|refill|let_go)\(' THEN
+    IF function::text !~ '\mjobs_(settle_one|allow|admit|refill|let_go|dead_matching)\(' THEN
       EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO {role}', function);
     END IF;
   END LOOP;
