@@ -1,8 +1,11 @@
 import pytest
 
+from server import FLOOR_MS
+
 _rows = pytest.StashKey[list]()
 _HEADS = [
-    "attack", "server", "ended by", "a second", "KiB each", "MiB more", "p99 ms calm → attacked", "ratio", "most ms",
+    "attack", "server", "ended by", "attacks", "KiB each", "MiB before → most", "p99 ms calm → attacked", "ratio",
+    "most ms",
 ]
 
 
@@ -26,5 +29,6 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     terminalreporter.section("hostile clients")
+    terminalreporter.write_line(f"calm is whatever takes less than {FLOOR_MS} ms")
     for row in rows:
         terminalreporter.write_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -72,7 +72,7 @@ def request(stream, path=f"{SERVICE}/EmptyCall", end=False, block=None):
 class Connection:
     """A connection of which every byte is ours."""
 
-    def __init__(self, address, introduction=PREFACE + settings(), receive_buffer=None, tls=None):
+    def __init__(self, address, introduction=PREFACE + settings(), receive_buffer=None, authority=None):
         host, port = address.rsplit(":", 1)
         self.socket = socket.socket()
         if receive_buffer:
@@ -80,16 +80,13 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(10)
         self.socket.connect((host, int(port)))
-        if tls:
+        if authority:
+            tls = ssl.create_default_context(cafile=authority)
             tls.set_alpn_protocols(["h2"])
             self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         self.buffer = b""
         self.sent = 0
-        # Whoever is still in the middle of the preface must not go on with an acknowledgement.
-        self.is_introduced = introduction.startswith(PREFACE)
         self.ending = None
-        # GOAWAYs that end nothing: the two steps of a drain.
-        self.notices = 0
         self.resets = []
         # The grpc-status of each stream that was answered, by its number, for whoever is `reading_answers`.
         self.answers = {}
@@ -158,8 +155,6 @@ class Connection:
             code = int.from_bytes(payload[4:8], "big")
             if code:
                 self.ending = f"GOAWAY {ERRORS[code]}"
-            else:
-                self.notices += 1
         elif kind == HEADERS and self.decoder:
             status = dict(self.decoder.decode(payload)).get("grpc-status")
             if flags & END_STREAM:
@@ -173,8 +168,7 @@ class Connection:
                 name, value = struct.unpack_from(">HI", payload, start)
                 if name == 4:
                     self.initial_window = value
-            if self.is_introduced:
-                self.send(frame(SETTINGS, ACK))
+            self.send(frame(SETTINGS, ACK))
         return kind, flags, stream, payload
 
     def introduced(self):
@@ -182,18 +176,6 @@ class Connection:
         while (got := self.receive()) and got[0] != SETTINGS:
             pass
         return self
-
-    @property
-    def is_drained(self):
-        """The server has named its last stream (RFC 9113, 6.8): those after it are ignored."""
-        return self.notices == 2
-
-    def drained(self, timeout=10):
-        """Waits for the last step of the server's drain."""
-        deadline = time.monotonic() + timeout
-        while not self.is_drained and self.receive(max(deadline - time.monotonic(), 0)):
-            pass
-        assert self.is_drained, f"the server did not drain: {self.ending or 'still open'}"
 
     def reading_answers(self):
         """From here on the headers of answers are read too."""
