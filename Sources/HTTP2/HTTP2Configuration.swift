@@ -14,7 +14,8 @@ package struct HTTP2Configuration: Sendable {
   package var maxHeaderListBytes = 8 << 10
   /// What a stream may receive before its reader has consumed any of it.
   package var streamWindowBytes = 256 << 10
-  /// What all streams of the connection may receive before their readers have consumed any of it.
+  /// What all streams of the connection may have under way. It is given back as it arrives, so that what some readers
+  /// leave unread holds nobody else up: all together may receive a window each before they have consumed any of it.
   package var connectionWindowBytes = 8 << 20
 
   /// What all streams of the connection may have queued for a peer that does not take it, and what it takes to keep
@@ -30,6 +31,9 @@ package struct HTTP2Configuration: Sendable {
   /// Streams our application resets, such as at deadlines. Far above what an honest peer can need: it bounds only one
   /// that does nothing else.
   package var ownResets = RateLimit(burst: 20_000, perSecond: 5_000)
+  /// Clients: streams it resets. A server takes more for an attack, ours by `resets`, and ends the connection, with the
+  /// calls of others on it; so more have to wait. Most of them end by themselves before it is their turn.
+  package var cancellations = RateLimit(burst: 100, perSecond: 50)
   /// Frames that do no work (see `FrameBudget`), beyond those that useful frames have earned.
   package var idleFrames = RateLimit(burst: 1_000, perSecond: 100)
   /// Servers: how far apart a client's PINGs must be while it has streams (gRFC A8).

@@ -21,9 +21,6 @@ extension HTTP2Connection {
   }
 
   func streamClosed(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) {
-    if stream.heldBytes > 0, let session {
-      _ = nghttp2_session_consume_connection(session, stream.heldBytes)
-    }
     let last = streams.count - 1
     if stream.index != last {
       streams[stream.index] = streams[last]
@@ -31,6 +28,25 @@ extension HTTP2Connection {
     }
     streams.removeLast()
     stream.close(code)
+  }
+
+  /// False for a client that has reset so many streams that this one has to wait.
+  func mayReset(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) -> Bool {
+    guard role == .client, let context else { return true }
+    if owedResets.isEmpty, limits.cancellations.take(1, now: context.eventLoop.now) { return true }
+    owedResets.append((stream, code))
+    return false
+  }
+
+  /// Sends the resets whose turn it is.
+  func sendOwedResets(_ now: NIODeadline) {
+    while let (stream, code) = owedResets.first {
+      if !stream.isClosed {
+        guard limits.cancellations.take(1, now: now) else { return }
+        stream.resetAtLast(code)
+      }
+      owedResets.removeFirst()
+    }
   }
 
   /// nghttp2 declined to send the headers of a stream, such as a list over its limit of 64 KiB. Without them the

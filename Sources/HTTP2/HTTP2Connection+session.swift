@@ -7,6 +7,9 @@ extension HTTP2Connection {
     defer { nghttp2_option_del(option) }
     nghttp2_option_set_no_auto_window_update(option, 1)
     nghttp2_option_set_no_closed_streams(option, 1)
+    // White space around a value is against the rules, and what many a peer's status message ends with: that must not
+    // cost the call. Whoever reads the value takes it off.
+    nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1)
     nghttp2_option_set_max_outbound_ack(option, HTTP2Configuration.maxOutboundAcks)
     // Out of the way of our own count, which goes on during a drain and knows how long a stream was open, and whether it
     // still was: nghttp2 would end the connection of a client that only confirms what we have ended.

@@ -16,6 +16,7 @@ extension HTTP2Connection {
       let now = eventLoop.now
       self.perform(self.timers.check(self.sight, now: now))
       self.resetStalledStreams(now)
+      self.sendOwedResets(now)
       self.releaseBufferIfIdle()
       if self.session != nil { self.scheduleTick(on: eventLoop) }
     }

@@ -1,4 +1,5 @@
 internal import CNghttp2
+internal import DequeModule
 package import NIOCore
 
 /// An HTTP/2 connection: one nghttp2 session in one channel handler.
@@ -27,9 +28,12 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   /// Open streams, in no order. nghttp2 holds unretained pointers to them.
   var streams: ContiguousArray<HTTP2Stream> = []
   /// What all streams have queued occupies.
-  var queuedBytes = 0
+  package internal(set) var queuedBytes = 0
   /// Streams whose queue shrank during the current pump.
   var moved: [HTTP2Stream] = []
+
+  /// Client: streams whose reset has to wait, and with what: see `HTTP2Configuration.cancellations`.
+  var owedResets = Deque<(stream: HTTP2Stream, code: HTTP2ErrorCode)>()
 
   /// Client: the youngest stream whose headers have left. They leave in the order of their numbers.
   var lastSentStreamID: Int32 = 0
@@ -335,6 +339,7 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     let streams = streams
     lostStreamCount = streams.count
     self.streams.removeAll()
+    owedResets.removeAll()
     for stream in streams { stream.close(.connectError) }
     nghttp2_session_del(session)
     delegate.connectionClosed()

@@ -20,18 +20,20 @@ package final class HTTP2Stream {
   /// Past it the connection ends.
   private let maxHeaderListBytes: Int
 
-  /// Bytes received and not yet consumed. They must go back when the stream closes, or the connection's window
-  /// shrinks with every stream that ends unread.
-  private(set) var heldBytes = 0
+  /// Bytes received and not yet consumed.
+  private var heldBytes = 0
 
   private var outbound = OutboundQueue()
   private var outboundFinished = false
   private var trailers: HeaderBlock?
+  private var areTrailersSubmitted = false
   private var sentBytes = 0
   private var backlog = Backlog(enough: HTTP2Configuration.windowStallBytes)
   /// nghttp2 asked for data, there was none, and it will not ask again until told to.
   private var isDeferred = false
   private var isInMoved = false
+  /// Nothing more is sent: not even the end, which would make a request of what there is of it.
+  private var isResetOwed = false
 
   init(id: Int32, connection: HTTP2Connection) {
     self.id = id
@@ -69,7 +71,7 @@ package final class HTTP2Stream {
   /// stream has been reset instead.
   @discardableResult
   package func write(_ prefix: OutboundQueue.Prefix, _ body: ByteBuffer) -> Bool {
-    guard activeSession != nil, !outboundFinished, let connection else { return true }
+    guard activeSession != nil, !outboundFinished, !isResetOwed, let connection else { return true }
     guard connection.queuedBytes <= connection.configuration.maxQueuedBytes else {
       // gRPC takes this code for RESOURCE_EXHAUSTED.
       reset(.enhanceYourCalm)
@@ -84,16 +86,39 @@ package final class HTTP2Stream {
 
   /// Ends our side of the stream once everything written is sent, with trailers if there are any.
   package func finish(trailers: HeaderBlock?) {
-    guard activeSession != nil, !outboundFinished else { return }
+    guard let session = activeSession, !outboundFinished, !isResetOwed else { return }
     outboundFinished = true
-    self.trailers = trailers
-    resume()
+    if outbound.count == 0, let trailers {
+      // There is no data they could overtake. nghttp2 would ask for it only when the peer grants window, which
+      // trailers do not need.
+      submit(trailers, session)
+      connection?.setNeedsPump()
+    } else {
+      self.trailers = trailers
+      resume()
+    }
   }
 
-  /// Ends the stream at once; what is queued is dropped.
+  private func submit(_ trailers: HeaderBlock, _ session: OpaquePointer) {
+    areTrailersSubmitted = true
+    _ = trailers.withFields { nghttp2_submit_trailer(session, id, $0, $1) }
+  }
+
+  /// Ends the stream, a server's at once and a client's as soon as its connection may reset another; what is queued
+  /// is dropped.
   package func reset(_ code: HTTP2ErrorCode) {
-    guard let session = activeSession else { return }
+    guard let session = activeSession, !isResetOwed else { return }
     dropQueue()
+    guard connection?.mayReset(self, code) == true else { return isResetOwed = true }
+    submitReset(code, session)
+  }
+
+  /// The reset that had to wait.
+  func resetAtLast(_ code: HTTP2ErrorCode) {
+    if let session = activeSession { submitReset(code, session) }
+  }
+
+  private func submitReset(_ code: HTTP2ErrorCode, _ session: OpaquePointer) {
     _ = nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, code.rawValue)
     connection?.setNeedsPump()
   }
@@ -113,12 +138,13 @@ package final class HTTP2Stream {
 
   // MARK: Receiving
 
-  /// Gives `count` received bytes back to the peer's window.
+  /// Gives `count` received bytes back to the stream's window. To the connection's they went when they came: what one
+  /// reader leaves unread must not keep the others from being sent anything, so only streams hold their peer back.
   package func consume(_ count: Int) {
     let count = min(count, heldBytes)
     guard count > 0, let session = activeSession else { return }
     heldBytes -= count
-    _ = nghttp2_session_consume(session, id, count)
+    _ = nghttp2_session_consume_stream(session, id, count)
     connection?.setNeedsPump()
   }
 
@@ -158,7 +184,7 @@ package final class HTTP2Stream {
     -> Int
   {
     let length = min(limit, outbound.count)
-    if length == 0, !outboundFinished {
+    if length == 0, !outboundFinished || areTrailersSubmitted || isResetOwed {
       isDeferred = true
       return Int(NGHTTP2_ERR_DEFERRED.rawValue)
     }
@@ -168,7 +194,7 @@ package final class HTTP2Stream {
       if let trailers {
         // Only here is it certain that the trailers do not overtake the data.
         flags.pointee |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue
-        _ = trailers.withFields { nghttp2_submit_trailer(session, id, $0, $1) }
+        submit(trailers, session)
       }
     }
     return length

@@ -34,7 +34,7 @@ package struct OutboundQueue {
   package var occupiedBytes: Int { count + others.count * Self.pieceBytes }
 
   /// For a piece: its entry, the header of its buffer, and what the buffer is larger than its bytes.
-  static let pieceBytes = 128
+  package static let pieceBytes = 128
 
   package init() {}
 

@@ -42,11 +42,9 @@ final class SessionCallbacks: @unchecked Sendable {
     }
 
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(pointer) { session, _, id, bytes, count, _ in
-      guard let stream = SessionCallbacks.borrowed(session, id) else {
-        // The stream went away while its data was under way: only the connection is owed the bytes.
-        _ = nghttp2_session_consume_connection(session, count)
-        return 0
-      }
+      _ = nghttp2_session_consume_connection(session, count)
+      // Or the stream went away while its data was under way.
+      guard let stream = SessionCallbacks.borrowed(session, id) else { return 0 }
       stream._withUnsafeGuaranteedRef { stream in
         stream.hold(count)
         stream.delegate?.received(data: UnsafeRawBufferPointer(start: bytes, count: count))

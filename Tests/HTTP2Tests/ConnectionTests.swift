@@ -14,10 +14,15 @@ final class Pair {
   let clientHTTP2: HTTP2Connection
   let serverHTTP2: HTTP2Connection
 
-  init(_ configure: (inout HTTP2Configuration) -> Void = { _ in }) throws {
+  init(
+    _ configure: (inout HTTP2Configuration) -> Void = { _ in },
+    client configureClient: (inout HTTP2Configuration) -> Void = { _ in }
+  ) throws {
     var configuration = HTTP2Configuration()
     configure(&configuration)
-    clientHTTP2 = HTTP2Connection(role: .client, configuration: HTTP2Configuration(), delegate: client)
+    var clientConfiguration = HTTP2Configuration()
+    configureClient(&clientConfiguration)
+    clientHTTP2 = HTTP2Connection(role: .client, configuration: clientConfiguration, delegate: client)
     serverHTTP2 = HTTP2Connection(role: .server, configuration: configuration, delegate: server)
     clientChannel = EmbeddedChannel(handler: clientHTTP2, loop: loop)
     serverChannel = EmbeddedChannel(handler: serverHTTP2, loop: loop)
@@ -169,6 +174,51 @@ final class ReadCounter: ChannelOutboundHandler {
       stream.reset(.cancel)
       try pair.settle()
     }
+  }
+
+  @Test("holds no stream up for what the readers of others leave unread")
+  func unreadStreams() throws {
+    let pair = try Pair {
+      $0.streamWindowBytes = 100_000
+      $0.connectionWindowBytes = 150_000
+    }
+    for index in 0..<20 {
+      let (stream, _) = try pair.open()
+      stream.write(.none, ByteBuffer(repeating: 1, count: 200_000))
+      try pair.settle()
+      #expect(pair.server.streams[index].recorder.bytes == 100_000)
+    }
+  }
+
+  @Test("has a client that cancels often wait with it, and does not end its requests instead")
+  func pacedCancellations() throws {
+    let pair = try Pair(client: {
+      $0.cancellations = RateLimit(burst: 2, perSecond: 2)
+      $0.probeInterval = .seconds(1)
+    })
+    let calls = try (0..<5).map { _ in try pair.open() }
+    for (stream, _) in calls { stream.write(.none, ByteBuffer(string: "half")) }
+    try pair.settle()
+    for (stream, _) in calls { stream.reset(.cancel) }
+    // Whatever is said of such a stream afterwards is not sent.
+    for (stream, _) in calls { stream.write(.none, ByteBuffer(string: "more")) }
+    for (stream, _) in calls { stream.finish(trailers: nil) }
+    try pair.settle()
+    func cancelled() -> [Int] {
+      pair.server.streams.indices.filter { pair.server.streams[$0].recorder.closeCode == .cancel }
+    }
+    #expect(cancelled() == [0, 1])
+    #expect(pair.server.streams.allSatisfy { $0.recorder.bytes == 4 && !$0.recorder.isEnded })
+    // The third ends by itself meanwhile.
+    pair.server.streams[2].stream.respond(Pair.response, endStream: true)
+    try pair.settle()
+    #expect(calls[2].1.closeCode == .noError)
+    pair.loop.advanceTime(by: .milliseconds(600))
+    try pair.settle()
+    #expect(cancelled() == [0, 1, 3])
+    pair.loop.advanceTime(by: .seconds(1))
+    try pair.settle()
+    #expect(cancelled() == [0, 1, 3, 4])
   }
 
   @Test("tells a client that still sends to stop, after the response has arrived")

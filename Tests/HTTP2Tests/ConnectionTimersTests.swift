@@ -287,6 +287,26 @@ import Testing
     #expect(peer.goAway?.debug == "the peer grants no window")
   }
 
+  @Test("says how a call ends to a peer that grants no window", arguments: [true, false])
+  func trailersWithoutWindow(isEmpty: Bool) throws {
+    let peer = try RawPeer()
+    try peer.write(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8))
+    // SETTINGS_INITIAL_WINDOW_SIZE: 0, or as much as the answer has.
+    try peer.send(.settings([(4, isEmpty ? 0 : 1000)]), .settingsAck, .request(1, end: true))
+    let call = try #require(peer.delegate.streams.first)
+    call.stream.respond(Pair.response, endStream: false)
+    if !isEmpty { call.stream.write(.none, ByteBuffer(repeating: 1, count: 1000)) }
+    try peer.advance(.zero)
+    call.stream.finish(trailers: ["grpc-status": "0"])
+    try peer.advance(.zero)
+    #expect(peer.answers.suffix(isEmpty ? 2 : 3).map(\.type) == (isEmpty ? [1, 1] : [1, 0, 1]))
+    #expect(peer.answers.last?.flags == 5)
+    #expect(call.recorder.closeCode == .noError)
+    // What it grants later is for nobody.
+    try peer.send(.windowUpdate(1, 1000), .windowUpdate(0, 1000))
+    #expect(peer.goAway == nil)
+  }
+
   @Test("ends a call whose peer takes others, and nothing of this one")
   func stalledStream() throws {
     let peer = try RawPeer { $0.windowStallTimeout = .seconds(60) }

@@ -65,9 +65,33 @@ import Testing
     #expect(actions.prefix(2).map(\.second) == [3, 6])
   }
 
+  @Test("spent on a stream that is quiet by nature is followed by one for a call that hangs, and by no third")
+  func quietStream() {
+    let actions = watch(seconds: 30) { second, sight in
+      // The stream that is quiet is there from the beginning, the calls come at 20 and 25; all PINGs are acknowledged.
+      if second == 20 || second == 25 {
+        sight.openStreams += 1
+        sight.streamsOpened += 1
+      }
+      if second == 3 || second == 21 { sight.bytesIn += 17 }
+    }
+    #expect(actions.map(\.second) == [2, 20])
+    #expect(actions.allSatisfy { $0.action == .ping })
+    let hung = watch(seconds: 24) { second, sight in
+      if second == 20 { sight.streamsOpened += 1 }
+      if second == 3 { sight.bytesIn += 17 }
+    }
+    #expect(hung.prefix(3).map(\.second) == [2, 20, 23])
+    #expect(hung.dropFirst(2).first?.action.isClose == true)
+  }
+
   @Test("is not sent for what a server did not say while it had nothing to answer")
   func unused() {
     let actions = watch(seconds: 32) { second, sight in sight.openStreams = second < 30 ? 0 : 1 }
     #expect(actions.map(\.second) == [32])
   }
+}
+
+extension ConnectionTimers.Action {
+  fileprivate var isClose: Bool { if case .close = self { true } else { false } }
 }

@@ -6,11 +6,13 @@ struct ConnectionLimits {
   var frames: FrameBudget
   var resets: ResetBudget
   var pings: PingStrikes
+  var cancellations: TokenBucket
 
   init(_ configuration: HTTP2Configuration, role: HTTP2Connection.Role, now: NIODeadline) {
     scanner = FrameScanner(prefaceBytes: role == .server ? FrameScanner.clientPrefaceBytes : 0)
     frames = FrameBudget(configuration.idleFrames, role: role, now: now)
     resets = ResetBudget(peer: configuration.resets, own: configuration.ownResets, now: now)
+    cancellations = TokenBucket(configuration.cancellations, now: now)
     pings = PingStrikes(
       interval: TimeAmount(configuration.minPingInterval),
       intervalWithoutStreams: TimeAmount(configuration.minPingIntervalWithoutStreams),

@@ -50,8 +50,7 @@ struct ConnectionTimers {
   private var asked = Asked()
   /// The PING that is out, and how long its answer may take.
   private var ping: (at: NIODeadline, timeout: Duration)?
-  /// Header lists received at the last probe.
-  private var probedAfter: Int?
+  private var probes = Probes()
   private var drainedAt: NIODeadline?
   private var isDrainFinished = false
   private var isOld = false
@@ -113,10 +112,10 @@ struct ConnectionTimers {
     }
     ping = nil
     guard sight.isIntroduced else { return nil }
-    if let since = asked.since, sight.headerBlocks != probedAfter,
+    if let since = asked.since, probes.mayFollow(sight),
       has(configuration.probeInterval, passedSince: since, now)
     {
-      probedAfter = sight.headerBlocks
+      probes.sent(sight)
       ping = (now, configuration.probeTimeout)
       return .ping
     }
@@ -190,5 +189,21 @@ private struct Asked {
       streamsOpened = sight.streamsOpened
     }
     if since == nil, sight.openStreams > 0 || sight.streamsOpened != streamsOpened { since = now }
+  }
+}
+
+/// The probes since the peer last began an answer. A server counts PINGs between its answers and bears two (gRPC A8), so
+/// there are no more: one, and another once a stream has been opened since, because the first may have been spent on
+/// a stream that is quiet by nature, such as a health watch.
+private struct Probes {
+  private var last: (headerBlocks: Int, streamsOpened: Int, isSecond: Bool)?
+
+  func mayFollow(_ sight: ConnectionTimers.Sight) -> Bool {
+    guard let last, last.headerBlocks == sight.headerBlocks else { return true }
+    return !last.isSecond && sight.streamsOpened != last.streamsOpened
+  }
+
+  mutating func sent(_ sight: ConnectionTimers.Sight) {
+    last = (sight.headerBlocks, sight.streamsOpened, last?.headerBlocks == sight.headerBlocks)
   }
 }
