@@ -172,6 +172,7 @@ import Testing
     "heed what the server says about them",
     arguments: [
       ("0", Pushback.after(.zero)), ("250", .after(.milliseconds(250))), ("-1", .never), ("", .never),
+      ("300000", .after(.seconds(300))), ("300001", .never), ("9223372036854775807", .never),
       ("soon", .never), ("1.5", .never),
     ])
   func pushback(text: String, expected: Pushback) {

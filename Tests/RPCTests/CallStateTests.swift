@@ -267,7 +267,8 @@ import Testing
   typealias Fields = [String: String]
 
   private func receive(_ fields: Fields, _ state: inout ClientAttemptState) -> ClientAttemptState.Action {
-    for (name, value) in fields {
+    // Pseudo-headers first, as they come.
+    for (name, value) in fields.sorted(by: { $0.key < $1.key }) {
       Array(name.utf8).withUnsafeBytes { name in
         Array(value.utf8).withUnsafeBytes { state.received(name: name, value: $0) }
       }
@@ -329,6 +330,41 @@ import Testing
     let namesReason = state.error?.message.contains("10.0.0.7")
     #expect(namesReason == (status == .unavailable || status == .internal))
     #expect(state.closed(code, reason: nil) == .none)
+  }
+
+  @Test("of a unary call ends with the first byte that follows its message", arguments: [false, true])
+  func extraMessage(atOnce: Bool) {
+    var state = ClientAttemptState(maxMessageBytes: 100, isUnary: true)
+    _ = receive([":status": "200", "content-type": "application/grpc"], &state)
+    let message: [UInt8] = [0, 0, 0, 0, 1, 7]
+    var action: ClientAttemptState.Action
+    if atOnce {
+      action = (message + [0]).withUnsafeBytes { state.received($0) }
+    } else {
+      action = message.withUnsafeBytes { state.received($0) }
+      #expect(action == .wakeReader)
+      action = ([0] as [UInt8]).withUnsafeBytes { state.received($0) }
+    }
+    #expect(action == .finish(reset: true))
+    #expect(state.error?.code == .unimplemented)
+  }
+
+  @Test("is refused when it has more headers or trailers than it may", arguments: [false, true])
+  func tooManyHeaders(trailers: Bool) {
+    var state = ClientAttemptState(maxMessageBytes: 100, maxHeaderListBytes: 190)
+    // As RFC 9113 counts them, names and values and 32 bytes each.
+    let long = String(repeating: "x", count: 60)
+    var start: Fields = [":status": "200", "content-type": "application/grpc"]
+    if trailers {
+      _ = receive(start, &state)
+      _ = receive(["grpc-status": "0", "a": long, "b": long], &state)
+      _ = state.inboundEnded()
+    } else {
+      start = [":status": "200", "content-type": "application/grpc", "a": long]
+      #expect(receive(start, &state) == .finish(reset: true))
+    }
+    #expect(
+      state.error == RPCError(.resourceExhausted, "the response headers are over the limit of 190 bytes"))
   }
 
   @Test("gives the messages before the error")

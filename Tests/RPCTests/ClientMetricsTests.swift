@@ -185,7 +185,7 @@ import Testing
     let metrics = TestMetrics()
     var configuration = RPCClient.Configuration()
     configuration.metrics = metrics
-    let busy = ScriptedServer.Act.fail(RPCError(.unavailable, "busy"), pushback: RetryTests.hour)
+    let busy = ScriptedServer.Act.fail(RPCError(.unavailable, "busy"), pushback: RetryTests.minutes)
     try await ScriptedServer.run(busy, .echo) { server, address in
       let calls = try await withClient(address, configuration: configuration) { client in
         let pausing = Task {

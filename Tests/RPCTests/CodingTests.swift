@@ -8,7 +8,7 @@ import Testing
     "a status message is percent-encoded",
     arguments: [
       ("", ""), ("not found", "not found"), ("100%", "100%25"), ("a\nb", "a%0Ab"), ("☃", "%E2%98%83"),
-      ("~ }\u{7f}", "~ }%7F"),
+      ("~ }\u{7f}", "~ }%7F"), ("  a b  ", "%20 a b %20"), (" ", "%20"),
     ])
   func percentEncoding(message: String, encoded: String) {
     #expect(String(decoding: PercentCoding.encode(message), as: UTF8.self) == encoded)

@@ -159,6 +159,13 @@ import Testing
     #expect(small.capacity <= 2048)
   }
 
+  @Test("What a message is compressed to occupies little more than its bytes")
+  func occupied() {
+    let message = WireMessage(compressing: ByteBuffer(repeating: 0, count: 1_000_000))
+    #expect(message.isCompressed)
+    #expect(message.bytes.storageCapacity < 2 * message.bytes.readableBytes + 64)
+  }
+
   @Test("A message of exactly the limit is let through", arguments: [1023, 1024, 1025, 65_536, 100_000])
   func limit(size: Int) throws {
     let message = WireMessage(compressing: ByteBuffer(repeating: 1, count: size))

@@ -60,7 +60,7 @@ import Testing
     "goes on with the attempt that runs when another has failed, whatever time that would have another pause")
   func pauseBeyondDeadline() async throws {
     let busy = RPCError(.unavailable, "busy")
-    try await ScriptedServer.run(.failAtNext(busy, pushback: RetryTests.hour), .echo) { server, address in
+    try await ScriptedServer.run(.failAtNext(busy, pushback: RetryTests.minutes), .echo) { server, address in
       let channel = channel(to: address)
       var options = options(3, after: .seconds(3600))
       options.deadline = .now() + .minutes(30)

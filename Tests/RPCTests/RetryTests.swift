@@ -1,13 +1,14 @@
+import HTTP2
 import NIOCore
 import Testing
 
 @testable import RPC
 
-/// Pauses of an hour stand for pauses that do not end: a test that had to wait for one would fail by its time limit.
+/// Pauses of minutes or an hour stand for pauses that do not end: a test that had to wait for one would fail by its time limit.
 @Suite("A call that is attempted again", .timeLimit(.minutes(1))) struct RetryTests {
   static let soon = AttemptPolicy.retry(RetryPolicy(maxAttempts: 3, initialBackoff: .milliseconds(1)))
   static let late = AttemptPolicy.retry(RetryPolicy(maxAttempts: 3, initialBackoff: .seconds(3600)))
-  static let hour = "3600000"
+  static let minutes = "300000"
 
   private func options(_ attempts: AttemptPolicy, deadline: NIODeadline? = nil) -> CallOptions {
     CallOptions(deadline: deadline, policy: CallPolicy(attempts: attempts))
@@ -76,7 +77,7 @@ import Testing
 
   @Test("may be cancelled in the pause between two attempts")
   func cancellation() async throws {
-    let first = ScriptedServer.Act.fail(RPCError(.unavailable, "busy"), pushback: Self.hour)
+    let first = ScriptedServer.Act.fail(RPCError(.unavailable, "busy"), pushback: Self.minutes)
     try await ScriptedServer.run(first, .echo) { server, address in
       try await withClient(address) { client in
         let call = Task {
@@ -95,12 +96,12 @@ import Testing
 
   @Test("does not begin a pause that would outlast its deadline: it fails with what it knows")
   func deadline() async throws {
-    let first = ScriptedServer.Act.fail(RPCError(.unavailable, "busy"), pushback: Self.hour)
+    let first = ScriptedServer.Act.fail(RPCError(.unavailable, "busy"), pushback: Self.minutes)
     try await ScriptedServer.run(first, .echo) { server, address in
       try await withClient(address) { client in
         let error = await status {
           try await client.unary(
-            path: "/a/B", request: ByteBuffer(), options: options(Self.soon, deadline: .now() + .minutes(30)))
+            path: "/a/B", request: ByteBuffer(), options: options(Self.soon, deadline: .now() + .minutes(4)))
         }
         #expect(error == RPCError(.unavailable, "busy"))
         #expect(server.attempts.count == 1)
@@ -200,6 +201,26 @@ import Testing
     }
   }
 
+  @Test("is not when more messages were written than are kept, however small they are")
+  func smallMessages() async throws {
+    try await ScriptedServer.run(.silence) { _, address in
+      var configuration = RPCClient.Configuration()
+      configuration.retries.maxReplayBytes = 10 * OutboundQueue.pieceBytes
+      let channel = LoopChannel(
+        target: RPCTarget(address), resolution: nil, configuration: configuration,
+        eventLoop: loops.client.any(), logger: .quiet)
+      let call = ClientCall.once(on: channel, path: "/a/B")
+      try await call.open()
+      for count in 1...11 {
+        try await call.writeMessage(ByteBuffer(), compressed: false)
+        let isCommitted = try await channel.eventLoop.submit { call.plan.isCommitted }.get()
+        #expect(isCommitted == (count > 10))
+      }
+      call.cancel()
+      _ = try await channel.eventLoop.submit { channel.shutDown() }.get()
+    }
+  }
+
   @Test("waits for its response headers although it is committed before they are here")
   func headersAfterCommitment() async throws {
     let go = Signal()
@@ -266,7 +287,7 @@ import Testing
         }
         if outcome == .cancelled {
           await written.wait()
-          #expect(client.settings.replayBudget.used == 14)
+          #expect(client.settings.replayBudget.used == 2 * (7 + OutboundQueue.pieceBytes))
           call.cancel()
         }
         let expected: StatusCode? =

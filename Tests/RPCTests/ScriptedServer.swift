@@ -18,8 +18,8 @@ final class ScriptedServer: Sendable {
     case failAtNext(RPCError, pushback: String? = nil)
     /// Fails after the response headers.
     case failLate(RPCError)
-    /// RST_STREAM(REFUSED_STREAM).
-    case refuse
+    /// RST_STREAM.
+    case reset(HTTP2ErrorCode)
     /// A GOAWAY that names no stream as seen.
     case goAway
     /// Closes the connection.
@@ -27,6 +27,9 @@ final class ScriptedServer: Sendable {
     /// The messages that follow the headers of an answer are these bytes, as they are.
     case answer([UInt8])
     case silence
+
+    /// RST_STREAM(REFUSED_STREAM).
+    static let refuse = Act.reset(.refusedStream)
   }
 
   /// The streams so far: the value of `grpc-previous-rpc-attempts`, or "".
@@ -129,8 +132,8 @@ private final class Exchange: HTTP2StreamDelegate {
     case .failLate(let error):
       stream.respond(.responseHeaders, endStream: false)
       stream.finish(trailers: .trailers(error, [:]))
-    case .refuse:
-      stream.reset(.refusedStream)
+    case .reset(let code):
+      stream.reset(code)
     case .goAway:
       _ = nghttp2_submit_goaway(stream.connection?.session, 0, 0, 0, nil, 0)
     case .hangUp:

@@ -47,6 +47,24 @@ import Testing
     #expect(response.trailingMetadata[binary: "x-trailing-bin"] == [0, 255, 10])
   }
 
+  @Test("brings metadata without the white space around it, and a message with it")
+  func whiteSpace() async throws {
+    let space = MethodDefinition.unary("Space") { message, context in
+      context.setTrailingMetadata("x-back", " \(context.metadata["x-note"] ?? "none") ")
+      return message
+    }
+    let fail = MethodDefinition.unary("Fail") { _, _ in throw RPCError(.notFound, "failed: ") }
+    try await withLoopback([space, fail]) { client in
+      let answer = try await client.unary(
+        path: "/test.Service/Space", request: ByteBuffer(),
+        options: CallOptions(metadata: ["x-note": " a b "])
+      )
+      #expect(answer.trailingMetadata["x-back"] == "a b")
+      let error = await status { try await client.unary(path: "/test.Service/Fail", request: ByteBuffer()) }
+      #expect(error == RPCError(.notFound, "failed: "))
+    }
+  }
+
   @Test("fails with the very error the handler threw")
   func handlerError() async throws {
     let thrown = RPCError(
@@ -104,7 +122,9 @@ import Testing
 
   @Test("with headers over the limit is RESOURCE_EXHAUSTED, and the connection lives on")
   func oversizeHeaders() async throws {
-    try await withLoopback([.echo]) { client in
+    var unlimited = RPCClient.Configuration()
+    unlimited.http2.maxHeaderListBytes = 1 << 20
+    try await withLoopback([.echo], client: unlimited) { client in
       let metadata: Metadata = ["x-long": String(repeating: "x", count: 9000)]
       let error = await status {
         try await client.unary(
@@ -112,6 +132,33 @@ import Testing
       }
       #expect(error?.code == .resourceExhausted)
       _ = try await client.unary(path: "/test.Service/Echo", request: ByteBuffer())
+    }
+  }
+
+  @Test("is not made with more metadata than a server takes")
+  func tooMuchMetadata() async throws {
+    try await withLoopback([.echo]) { client in
+      let metadata: Metadata = ["a": String(repeating: "x", count: 8160)]
+      let error = await status {
+        try await client.unary(
+          path: "/test.Service/Echo", request: ByteBuffer(), options: CallOptions(metadata: metadata))
+      }
+      #expect(
+        error
+          == RPCError(.resourceExhausted, "the request metadata is 8193 bytes, over the limit of 8192"))
+    }
+  }
+
+  @Test("that is reset when its time is about to be over has run out of time", arguments: [true, false])
+  func resetAtDeadline(isDue: Bool) async throws {
+    try await ScriptedServer.run(.reset(.cancel)) { _, address in
+      try await withClient(address) { client in
+        let options = CallOptions(deadline: .now() + (isDue ? .milliseconds(5) : .minutes(1)))
+        let error = await status {
+          try await client.unary(path: "/a/B", request: ByteBuffer(), options: options)
+        }
+        #expect(error?.code == (isDue ? .deadlineExceeded : .cancelled))
+      }
     }
   }
 
@@ -243,13 +290,22 @@ import Testing
         }
         #expect(error?.code == (size == 40_000 ? .resourceExhausted : .internal))
       }
+      _ = try await client.unary(path: "/test.Service/Long", request: ByteBuffer())
+    }
+  }
+
+  @Test("whose headers cannot be sent fails, and its connection lives on")
+  func longHeaders() async throws {
+    var unlimited = RPCClient.Configuration()
+    unlimited.http2.maxHeaderListBytes = 1 << 20
+    try await withLoopback([.echo], client: unlimited) { client in
       let metadata: Metadata = ["x-long": String(repeating: "x", count: 100_000)]
       let error = await status {
         try await client.unary(
-          path: "/test.Service/Long", request: ByteBuffer(), options: CallOptions(metadata: metadata))
+          path: "/test.Service/Echo", request: ByteBuffer(), options: CallOptions(metadata: metadata))
       }
       #expect(error?.code == .internal)
-      _ = try await client.unary(path: "/test.Service/Long", request: ByteBuffer())
+      _ = try await client.unary(path: "/test.Service/Echo", request: ByteBuffer())
     }
   }
 

@@ -97,7 +97,8 @@ final class Subchannel: @unchecked Sendable {
 
   /// No call is under way.
   var isUnused: Bool {
-    connections.values.allSatisfy { ($0.http2?.streamCount ?? 0) == ($0 === watch?.connection ? 1 : 0) }
+    let watched = watch.flatMap { $0.hasStream ? $0.connection : nil }
+    return connections.values.allSatisfy { ($0.http2?.streamCount ?? 0) == ($0 === watched ? 1 : 0) }
   }
 
   // MARK: Connecting

@@ -20,6 +20,15 @@ extension UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(rebasing: suffix(text.utf8CodeUnitCount)).equals(text)
   }
 
+  /// Without the white space around it, which is no part of a value (RFC 9110, 5.5).
+  var trimmed: UnsafeRawBufferPointer {
+    func isSpace(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+    guard let first, let last, isSpace(first) || isSpace(last) else { return self }
+    var rest = drop(while: isSpace)
+    while let last = rest.last, isSpace(last) { rest.removeLast() }
+    return UnsafeRawBufferPointer(rebasing: rest)
+  }
+
   /// `application/grpc`, alone or followed by a subtype or parameters.
   var isGRPCContentType: Bool {
     guard hasPrefix("application/grpc") else { return false }
@@ -35,13 +44,12 @@ extension Metadata {
     for reserved: StaticString in ["te", "content-type", "user-agent"] where name.equals(reserved) { return }
     let text = String(decoding: name, as: UTF8.self)
     guard name.hasSuffix("-bin") else {
-      add(text, String(decoding: value, as: UTF8.self))
+      add(text, String(decoding: value.trimmed, as: UTF8.self))
       return
     }
     // Equal names may have been joined into one field on the way; a comma is no base64 digit.
     for part in value.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
-      let trimmed = UnsafeRawBufferPointer(rebasing: part.drop { $0 == UInt8(ascii: " ") })
-      if let bytes = Base64.decode(trimmed) { add(text, bytes) }
+      if let bytes = Base64.decode(UnsafeRawBufferPointer(rebasing: part).trimmed) { add(text, bytes) }
     }
   }
 }

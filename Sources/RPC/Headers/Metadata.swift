@@ -64,6 +64,21 @@ package struct Metadata: Sendable, Hashable {
   }
 }
 
+extension Metadata {
+  /// What it counts against a limit of header lists (RFC 9113, 6.5.2).
+  var listBytes: Int {
+    entries.reduce(0) { sum, entry in
+      let value =
+        switch entry.value {
+        case .text(let text): text.utf8.count
+        // As unpadded Base64.
+        case .binary(let bytes): (bytes.count * 4 + 2) / 3
+        }
+      return sum + entry.name.utf8.count + value + 32
+    }
+  }
+}
+
 extension Metadata: RandomAccessCollection {
   package var startIndex: Int { entries.startIndex }
   package var endIndex: Int { entries.endIndex }

@@ -1,11 +1,13 @@
 /// `grpc-message`: UTF-8 with every byte outside printable ASCII, and `%` itself, written as `%XX`
-/// (PROTOCOL-HTTP2.md, "Responses").
+/// (PROTOCOL-HTTP2.md, "Responses"). So is a space in front or at the end, which HTTP takes for no part of the value.
 enum PercentCoding {
   static func encode(_ message: String) -> [UInt8] {
     var encoded: [UInt8] = []
     encoded.reserveCapacity(message.utf8.count)
-    for byte in message.utf8 {
-      if (0x20...0x7e).contains(byte), byte != UInt8(ascii: "%") {
+    let last = message.utf8.count - 1
+    for (index, byte) in message.utf8.enumerated() {
+      let isOuterSpace = byte == UInt8(ascii: " ") && (index == 0 || index == last)
+      if (0x20...0x7e).contains(byte), byte != UInt8(ascii: "%"), !isOuterSpace {
         encoded.append(byte)
       } else {
         encoded += [UInt8(ascii: "%"), hexDigit(byte >> 4), hexDigit(byte & 0xf)]

@@ -33,6 +33,8 @@ struct InboundMessages {
 
   var count: Int { (first == nil ? 0 : 1) + completeOthers }
   var isEmpty: Bool { first == nil && completeOthers == 0 }
+  /// While none has been taken: there is the first, and some or all of another.
+  var hasMoreThanOne: Bool { first != nil && others.readableBytes > 0 }
   var isAtBoundary: Bool { deframer.isAtBoundary }
 
   mutating func receive(_ bytes: UnsafeRawBufferPointer) throws(RPCError) {

@@ -56,7 +56,8 @@ extension WireMessage {
       return message.withUnsafeReadableBytes { GzipStates.current.deflater.deflate($0, into: room) ?? 0 }
     }
     guard length > 0 else { return }
-    bytes = output
+    // What was compressed well must not keep the memory of what it was.
+    bytes = length < output.storageCapacity / 2 ? ByteBuffer(bytes: output.readableBytesView) : output
     isCompressed = true
   }
 

@@ -58,11 +58,14 @@ extension HeaderBlock {
       switch entry.value {
       case .binary(let bytes): add(entry.name.utf8, Base64.encode(bytes))
       case .text(let text):
-        // Values may hold what a user typed; anything but printable ASCII would break the connection.
-        if text.utf8.allSatisfy({ (0x20...0x7e).contains($0) }) {
+        // Values may hold what a user typed; anything but printable ASCII, or space around it, would break the call.
+        if text.utf8.allSatisfy({ (0x20...0x7e).contains($0) }), text.utf8.first != 0x20,
+          text.utf8.last != 0x20
+        {
           add(entry.name.utf8, text.utf8)
         } else {
-          add(entry.name.utf8, text.utf8.map { (0x20...0x7e).contains($0) ? $0 : UInt8(ascii: "?") })
+          let plain = text.utf8.map { (0x20...0x7e).contains($0) ? $0 : UInt8(ascii: "?") }
+          plain.withUnsafeBytes { add(entry.name.utf8, $0.trimmed) }
         }
       }
     }

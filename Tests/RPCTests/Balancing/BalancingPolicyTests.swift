@@ -115,4 +115,18 @@ import Testing
     let decision = policy.decide([(server(2), .transientFailure), (server(1), .connecting)], isWanted: true)
     #expect(decision.connectivity == .transientFailure)
   }
+
+  @Test("forgets the failures of servers that are gone")
+  func gone() {
+    var roundRobin = RoundRobin()
+    _ = roundRobin.decide(servers([.transientFailure, .transientFailure]), isWanted: true)
+    _ = roundRobin.decide([(server(7), .connecting)], isWanted: true)
+    let inTurn = roundRobin.decide(servers([.idle, .idle]), isWanted: true)
+    #expect(inTurn == .init(connectivity: .connecting, connect: [0, 1]))
+    var pickFirst = PickFirst()
+    _ = pickFirst.decide(servers([.transientFailure, .transientFailure]), isWanted: true)
+    _ = pickFirst.decide([(server(7), .connecting)], isWanted: true)
+    let first = pickFirst.decide(servers([.idle, .idle]), isWanted: true)
+    #expect(first == .init(connectivity: .connecting, connect: [0]))
+  }
 }

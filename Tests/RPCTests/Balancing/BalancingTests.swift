@@ -1,3 +1,4 @@
+import HTTP2
 import NIOCore
 import Synchronization
 import Testing
@@ -216,6 +217,66 @@ import Testing
         try await expect(client, toUse: [0, 2])
       }
     }
+  }
+
+  @Test("ejects one that resets calls, as if it had answered them with failures")
+  func resets() async throws {
+    try await withServers(2) { servers in
+      try await ScriptedServer.run(.reset(.internalError)) { server, address in
+        let target = try RPCTarget(
+          (servers.map(\.address) + [address]).map { "\($0)" }.joined(separator: ","))
+        try await withClient(target) { client in
+          var failures = 0
+          for _ in 0..<60 where await status({ try await who(client) }) != nil { failures += 1 }
+          #expect(failures == 5)
+          #expect(server.attempts.count == 5)
+        }
+      }
+    }
+  }
+
+  @Test("keeps the servers of a name that cannot be resolved for the moment")
+  func unresolvedAmongOthers() async throws {
+    try await withServers(2) { servers in
+      let addresses = servers.map(\.address)
+      let failures = Count()
+      let isBroken = Mutex(false)
+      var configuration = RPCClient.Configuration()
+      configuration.resolution.resolver = Resolver { host, port, loop in
+        if host == "b", isBroken.withLock({ $0 }) {
+          failures.add(1)
+          return loop.makeFailedFuture(ResolutionError(host: host, problem: "a moment"))
+        }
+        return loop.makeSucceededFuture([addresses[host == "a" ? 0 : 1]])
+      }
+      configuration.resolution.interval = .milliseconds(1)
+      configuration.resolution.minimumInterval = .milliseconds(1)
+      configuration.backoff.initial = .milliseconds(1)
+      try await withClient(try RPCTarget("a:1,b:1"), configuration: configuration) { client in
+        try await expect(client, toUse: [0, 1])
+        isBroken.withLock { $0 = true }
+        while failures.value < 3 { _ = try await who(client) }
+        try await expect(client, toUse: [0, 1])
+      }
+    }
+  }
+
+  @Test("that slept while all were away finds those that are back")
+  func backAfterSleep() async throws {
+    let server = try await RunningServer.start([.echo])
+    await server.stop()
+    let channel = LoopChannel(
+      target: RPCTarget(server.address), resolution: nil, configuration: RPCClient.Configuration(),
+      eventLoop: loops.client.any(), logger: .quiet)
+    func call() async -> RPCError? {
+      await status { try await ClientCall.once(on: channel, path: "/test.Service/Echo").unary(ByteBuffer()) }
+    }
+    #expect(await call()?.message.hasPrefix("cannot connect") == true)
+    try await channel.eventLoop.submit { channel.fallAsleep() }.get()
+    let again = try await RunningServer.start([.echo], configure: { $0.address = server.address })
+    #expect(await call() == nil)
+    _ = try await channel.eventLoop.submit { channel.shutDown() }.get()
+    await again.stop()
   }
 
   @Test("calls one that was ejected again when its time is over")

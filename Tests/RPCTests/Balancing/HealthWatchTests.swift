@@ -77,6 +77,30 @@ import Testing
     await server.stop()
   }
 
+  @Test("falls asleep when it has not been used for long, whether or not its server knows the question")
+  func idle() async throws {
+    let watch = MethodDefinition.streaming("Watch") { _, responses, _ in
+      try await responses.write(ByteBuffer(bytes: [8, 1]))
+      try await untilCancelled()
+    }
+    let health = ServiceDefinition(name: "grpc.health.v1.Health", methods: [watch])
+    for services in [[health], []] {
+      let server = try await RunningServer.start([.echo], and: services)
+      var configuration = RPCClient.Configuration()
+      configuration.healthService = ""
+      configuration.idleTime = .milliseconds(5)
+      let channel = LoopChannel(
+        target: RPCTarget(server.address), resolution: nil, configuration: configuration,
+        eventLoop: loops.client.any(), logger: .quiet)
+      _ = try await ClientCall.once(on: channel, path: "/test.Service/Echo").unary(ByteBuffer())
+      while try await channel.eventLoop.submit({
+        channel.connectivity != .idle || !channel.leaving.isEmpty
+      }).get() {}
+      _ = try await channel.eventLoop.submit { channel.shutDown() }.get()
+      await server.stop()
+    }
+  }
+
   /// Returns when calls go to these and, twenty times in a row, to no other.
   private func until(_ client: RPCClient, uses servers: Set<Int>) async throws {
     while true {

@@ -11,6 +11,16 @@ protocol BalancingPolicy {
     -> BalancingDecision
 }
 
+extension RPCClient.Configuration.Balancing {
+  /// A policy that knows nothing yet.
+  var policy: any BalancingPolicy {
+    switch self {
+    case .pickFirst: PickFirst()
+    case .roundRobin: RoundRobin()
+    }
+  }
+}
+
 /// Subchannels are named by their position.
 struct BalancingDecision: Equatable {
   /// Of the channel as a whole. In transient failure it fails calls that do not wait for ready.
@@ -41,6 +51,7 @@ struct PickFirst: BalancingPolicy {
       return BalancingDecision(connectivity: .ready, rotation: [chosen])
     }
     current = nil
+    failed.formIntersection(subchannels.map(\.address))
     for (address, state) in subchannels where state == .transientFailure { failed.insert(address) }
     let hasAllFailed = subchannels.allSatisfy { failed.contains($0.address) }
     // Having failed with all it goes on by itself, so that calls find out when a server is back without one of them
@@ -67,6 +78,7 @@ struct RoundRobin: BalancingPolicy {
   mutating func decide(
     _ subchannels: [(address: RPCAddress, state: Connectivity)], isWanted: Bool
   ) -> BalancingDecision {
+    failed.formIntersection(subchannels.map(\.address))
     for (address, state) in subchannels {
       switch state {
       case .ready: failed.remove(address)

@@ -154,7 +154,7 @@ extension LoopChannel {
   }
 
   /// Nobody has called for a while: closes the connections. The next call makes them anew.
-  private func fallAsleep() {
+  func fallAsleep() {
     stopTimers()
     resolution?.release(self)
     resolutionFailure = nil
@@ -162,6 +162,8 @@ extension LoopChannel {
     rotation = []
     for subchannel in subchannels { leave(subchannel) }
     subchannels = []
+    // What failed before may have come back long ago.
+    policy = configuration.balancing.policy
   }
 
   private func stopTimers() {

@@ -56,11 +56,7 @@ final class LoopChannel: @unchecked Sendable {
     self.logger = logger
     self.metrics = metrics
     waiting = AttemptQueue(metrics)
-    policy =
-      switch configuration.balancing {
-      case .pickFirst: PickFirst()
-      case .roundRobin: RoundRobin()
-      }
+    policy = configuration.balancing.policy
   }
 
   func submit(_ attempt: ClientAttempt) {
@@ -84,11 +80,15 @@ final class LoopChannel: @unchecked Sendable {
     if connectivity == .idle { wake() }
   }
 
+  /// Why there is no connection, if that is known.
+  var connectionFailure: RPCError? {
+    connectivity == .ready ? nil : subchannels.lazy.compactMap(\.failure).first ?? resolutionFailure
+  }
+
   /// Why a call waits or fails that has no stream.
   var failure: RPCError {
     if connectivity == .ready { return .saturated }
-    return subchannels.lazy.compactMap(\.failure).first ?? resolutionFailure
-      ?? (connectivity == .transientFailure ? .noneHealthy : .unconnected)
+    return connectionFailure ?? (connectivity == .transientFailure ? .noneHealthy : .unconnected)
   }
 
   /// Its call has ended: it takes nobody's place.

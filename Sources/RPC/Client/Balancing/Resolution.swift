@@ -11,6 +11,8 @@ final class Resolution: @unchecked Sendable {
 
   /// Those that want to know.
   private var channels: [LoopChannel] = []
+  /// What each name stood for when it could last be resolved.
+  private var found: [RPCAddress: [RPCAddress]] = [:]
   private var latest: Result<[RPCAddress], RPCError>?
   private var schedule: ResolutionSchedule
   private var timer: Scheduled<Void>?
@@ -89,17 +91,30 @@ final class Resolution: @unchecked Sendable {
         eventLoop.makeSucceededFuture([host])
       }
     }
-    // Names that could be resolved count although others could not.
-    EventLoopFuture.whenAllComplete(lookups, on: eventLoop).assumeIsolated().whenSuccess { results in
-      let addresses = Self.distinct(results.flatMap { (try? $0.get()) ?? [] })
-      let result = addresses.isEmpty ? .failure(self.failure(results)) : Result.success(addresses)
-      self.latest = result
-      for channel in self.channels { Self.deliver(result, to: channel) }
-      self.perform(
-        self.schedule.ended(
-          at: self.eventLoop.now, isSuccess: !addresses.isEmpty, random: .random(in: -1...1)))
-      self.restIfUnused()
+    EventLoopFuture.whenAllComplete(lookups, on: eventLoop).assumeIsolated().whenSuccess {
+      self.resolved($0)
     }
+  }
+
+  /// Names that could be resolved count although others could not; and what was known of those is better than nothing.
+  private func resolved(_ results: [Result<[RPCAddress], any Error>]) {
+    var problem: String?
+    for (host, result) in zip(target.hosts, results) {
+      switch result {
+      case .success(let addresses) where !addresses.isEmpty: found[host] = addresses
+      case .success: problem = "cannot resolve \(target): no addresses"
+      case .failure(let error): problem = "\(error)"
+      }
+    }
+    if let problem, schedule.failures == 0 { logger.warning("\(problem)") }
+    let addresses = Self.distinct(target.hosts.flatMap { found[$0] ?? [] })
+    let result: Result<[RPCAddress], RPCError> =
+      addresses.isEmpty
+      ? .failure(RPCError(.unavailable, problem ?? "\(target) names nothing")) : .success(addresses)
+    latest = result
+    for channel in channels { Self.deliver(result, to: channel) }
+    perform(schedule.ended(at: eventLoop.now, isSuccess: problem == nil, random: .random(in: -1...1)))
+    restIfUnused()
   }
 
   /// Several names may stand for one address. Each address costs a connection per event loop, so there is a limit to
@@ -107,13 +122,6 @@ final class Resolution: @unchecked Sendable {
   static func distinct(_ addresses: [RPCAddress]) -> [RPCAddress] {
     var seen: Set<RPCAddress> = []
     return Array(addresses.filter { seen.insert($0).inserted }.prefix(RPCTarget.maxHosts))
-  }
-
-  private func failure(_ results: [Result<[RPCAddress], any Error>]) -> RPCError {
-    var problem = "cannot resolve \(target): no addresses"
-    for case .failure(let error) in results { problem = "\(error)" }
-    if schedule.failures == 0 { logger.warning("\(problem)") }
-    return RPCError(.unavailable, problem)
   }
 }
 

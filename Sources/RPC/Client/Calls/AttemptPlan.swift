@@ -124,8 +124,12 @@ enum Pushback: Equatable {
   case after(Duration)
   case never
 
+  /// Whoever is to wait longer is turned away, rather than kept with its request for as long as a server likes.
+  static let most = Duration.seconds(300)
+
   /// A value that is no number of milliseconds counts as a refusal (gRFC A6, "Pushback").
   init(_ text: some StringProtocol) {
-    self = Int64(text).flatMap { $0 >= 0 ? .after(.milliseconds($0)) : nil } ?? .never
+    let pause = Int64(text).map { Duration.milliseconds($0) }
+    self = pause.flatMap { (.zero...Self.most).contains($0) ? .after($0) : nil } ?? .never
   }
 }

@@ -20,7 +20,9 @@ final class ClientAttempt: HTTP2StreamDelegate {
   init(_ call: ClientCall, previous: Int = 0) {
     self.call = call
     self.previous = previous
-    state = ClientAttemptState(maxMessageBytes: call.maxResponseBytes)
+    state = ClientAttemptState(
+      maxMessageBytes: call.maxResponseBytes,
+      maxHeaderListBytes: call.channel.configuration.http2.maxHeaderListBytes, isUnary: call.isUnary)
   }
 
   /// It has a stream.
@@ -101,6 +103,10 @@ final class ClientAttempt: HTTP2StreamDelegate {
     stream?.reset(.cancel)
   }
 
+  /// A server keeps the deadline by a clock of its own, in units that may be coarse, and may say so with no more than
+  /// a reset: one that comes so soon before the deadline is taken for that.
+  private static let deadlineTolerance = TimeAmount.milliseconds(10)
+
   // MARK: From the stream
 
   func received(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
@@ -130,9 +136,14 @@ final class ClientAttempt: HTTP2StreamDelegate {
     let subchannel = subchannel
     stream = nil
     // What a lost connection or a refused stream tells of the server, its subchannel knows already: only what it
-    // answers is counted, and what it does not.
+    // answers is counted, a reset among it, and what it does not.
+    if code == .connectError || code == .refusedStream { self.subchannel = nil }
+    if code == .cancel, let deadline, deadline - .now() < Self.deadlineTolerance {
+      perform(state.finish(.deadlinePassed, reset: false))
+    } else {
+      perform(state.closed(code, wasSent: wasSent, reason: reason))
+    }
     self.subchannel = nil
-    perform(state.closed(code, wasSent: wasSent, reason: reason))
     subchannel?.streamClosed()
   }
 
@@ -147,8 +158,9 @@ final class ClientAttempt: HTTP2StreamDelegate {
       subchannel?.answered(state.error?.code ?? .ok)
       if reset {
         stream?.reset(.cancel)
-      } else if call?.isWritingFinished == false {
-        // The server has answered without waiting for the rest of the request: nobody will read it.
+      } else if call?.isWritingFinished == false || stream.map({ $0.queuedBytes > 0 }) == true {
+        // The server has answered without waiting for the rest of the request: nobody will read it, and there may never
+        // be window for it.
         stream?.reset(.noError)
       }
       call?.ended(self)

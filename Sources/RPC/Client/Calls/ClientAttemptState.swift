@@ -23,7 +23,9 @@ struct ClientAttemptState {
     case handler
   }
 
-  private var block = ResponseHead()
+  private let isUnary: Bool
+  private let maxHeaderListBytes: Int
+  private var block: ResponseHead
   private var messages: InboundMessages
   private(set) var hasHeaders = false
   private(set) var initialMetadata = Metadata()
@@ -33,7 +35,11 @@ struct ClientAttemptState {
   private(set) var reach = Reach.handler
   private(set) var pushback: Pushback?
 
-  init(maxMessageBytes: Int) {
+  /// - Parameter isUnary: the call has one response message, which is taken when it has ended.
+  init(maxMessageBytes: Int, maxHeaderListBytes: Int = 8 << 10, isUnary: Bool = false) {
+    self.isUnary = isUnary
+    self.maxHeaderListBytes = maxHeaderListBytes
+    block = ResponseHead(maxBytes: maxHeaderListBytes)
     messages = InboundMessages(maxMessageBytes: maxMessageBytes)
   }
 
@@ -45,7 +51,7 @@ struct ClientAttemptState {
     // Without `:status` these are trailers; they count when END_STREAM comes, which it must at once.
     guard !isFinished, let httpStatus = block.httpStatus else { return .none }
     if (100..<200).contains(httpStatus) {
-      block = ResponseHead()
+      block = ResponseHead(maxBytes: maxHeaderListBytes)
       return .none
     }
     if let refusal = block.refusal { return finish(refusal, reset: true) }
@@ -54,7 +60,7 @@ struct ClientAttemptState {
     hasHeaders = true
     messages.encoding = block.encoding
     initialMetadata = block.metadata
-    block = ResponseHead()
+    block = ResponseHead(maxBytes: maxHeaderListBytes)
     return .headers
   }
 
@@ -62,6 +68,8 @@ struct ClientAttemptState {
     guard !isFinished else { return .none }
     do {
       try messages.receive(data)
+      // Nobody would take what comes behind the message, nor would its window be given back.
+      if isUnary, messages.hasMoreThanOne { return finish(.tooManyMessages, reset: true) }
       return messages.isEmpty ? .none : .wakeReader
     } catch {
       return finish(error, reset: true)
@@ -131,9 +139,6 @@ struct ClientAttemptState {
   /// The only message of a finished call.
   mutating func single() throws(RPCError) -> ByteBuffer {
     if let error { throw error }
-    guard messages.count < 2 else {
-      throw RPCError(.unimplemented, "the call has one response message and got more")
-    }
     guard let message = try messages.take() else {
       throw RPCError(.unimplemented, "the call succeeded without its response message")
     }
@@ -141,4 +146,9 @@ struct ClientAttemptState {
   }
 
   mutating func takeReturnable() -> Int { messages.takeReturnable() }
+}
+
+extension RPCError {
+  fileprivate static let tooManyMessages = RPCError(
+    .unimplemented, "the call has one response message and got more")
 }

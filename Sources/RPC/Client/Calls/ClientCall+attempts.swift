@@ -4,6 +4,13 @@ import NIOCore
 // The attempts of a call: `AttemptPlan` decides, this carries it out. On the loop only.
 extension ClientCall {
   func begin() {
+    let bytes = metadata.listBytes
+    let limit = channel.configuration.http2.maxHeaderListBytes
+    guard bytes <= limit else {
+      return end(
+        with: RPCError(
+          .resourceExhausted, "the request metadata is \(bytes) bytes, over the limit of \(limit)"))
+    }
     attemptAgain(replacing: false)
     scheduleHedge()
   }
@@ -177,9 +184,8 @@ extension ClientCall {
 
   /// Keeps a message for further attempts. One too many, and there are none.
   func keep(_ message: WireMessage) {
-    replay.append(message)
-    let count = message.bytes.readableBytes
-    guard !settings.replayBudget.take(count) || replay.count > settings.retries.maxReplayBytes
+    let occupied = replay.append(message)
+    guard !settings.replayBudget.take(occupied) || replay.count > settings.retries.maxReplayBytes
     else { return }
     let open = others.first(where: \.isOpen) ?? attempt
     if let open, open.isOpen {

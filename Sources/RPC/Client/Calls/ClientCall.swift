@@ -16,6 +16,7 @@ final class ClientCall: CallSide, @unchecked Sendable {
   private let maxRequestBytes: Int
 
   // On the loop only:
+  private(set) var isUnary = false
   var isFinished = false
   private(set) var isWritingFinished = false
   private(set) var error: RPCError?
@@ -90,6 +91,7 @@ final class ClientCall: CallSide, @unchecked Sendable {
     }
     replay = ReplayBuffer(only: request)
     isWritingFinished = true
+    isUnary = true
     answer = continuation
     begin()
   }
@@ -160,6 +162,11 @@ final class ClientCall: CallSide, @unchecked Sendable {
 
   /// The deadline has passed. What kept the call from ending before is told with it.
   func expire(because reason: RPCError?) {
+    // What keeps a call from being made is its error, as it would be had the call not waited.
+    if reason != nil, !isOpen, var failure = channel.connectionFailure {
+      failure.message += "; the deadline passed while the call waited for a connection"
+      return end(with: failure)
+    }
     var error = RPCError.deadlinePassed
     if let reason = reason ?? lastFailure { error.message += "; before it did: \(reason.message)" }
     end(with: error)

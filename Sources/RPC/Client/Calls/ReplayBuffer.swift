@@ -1,3 +1,4 @@
+import HTTP2
 import NIOCore
 import Synchronization
 
@@ -6,7 +7,7 @@ struct ReplayBuffer {
   /// Kept apart from the others because a unary call has only one: no array is allocated for it.
   private var first: WireMessage?
   private var others: [WireMessage] = []
-  /// Bytes kept only for further attempts.
+  /// What is kept only for further attempts occupies, in bytes.
   private(set) var count = 0
   /// It has more than it may: the next attempt is the last.
   var isFull = false
@@ -18,9 +19,12 @@ struct ReplayBuffer {
     first = message
   }
 
-  mutating func append(_ message: WireMessage) {
-    count += message.bytes.readableBytes
+  /// - Returns: what the message occupies. One of a few bytes is mostly what is kept to know of it.
+  mutating func append(_ message: WireMessage) -> Int {
+    let occupied = message.bytes.readableBytes + OutboundQueue.pieceBytes
+    count += occupied
     if first == nil { first = message } else { others.append(message) }
+    return occupied
   }
 
   func forEach(_ body: (WireMessage) -> Void) {

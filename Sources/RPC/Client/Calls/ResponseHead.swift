@@ -2,6 +2,9 @@ import NIOCore
 
 /// One header list of a response, headers or trailers, read field by field.
 struct ResponseHead {
+  private let maxBytes: Int
+  /// As they count against the limit.
+  private var bytes = 0
   private(set) var httpStatus: Int?
   private(set) var metadata = Metadata()
   /// How compressed messages are compressed.
@@ -16,7 +19,13 @@ struct ResponseHead {
   /// It ends the call: trailers, or headers and trailers in one ("Trailers-Only").
   var hasStatus: Bool { status != nil }
 
+  init(maxBytes: Int) {
+    self.maxBytes = maxBytes
+  }
+
   mutating func receive(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+    bytes += name.count + value.count + 32
+    guard bytes <= maxBytes else { return }
     switch name.count {
     case 7 where name.equals(":status"):
       httpStatus = Int(String(decoding: value, as: UTF8.self))
@@ -42,9 +51,15 @@ struct ResponseHead {
     }
   }
 
+  private var excess: RPCError? {
+    guard bytes > maxBytes else { return nil }
+    return RPCError(.resourceExhausted, "the response headers are over the limit of \(maxBytes) bytes")
+  }
+
   /// Why these are not the headers of a gRPC response, if they are not (PROTOCOL-HTTP2.md,
   /// "HTTP2 Status Code Mapping").
   var refusal: RPCError? {
+    if let excess { return excess }
     if let unknownEncoding {
       // Who was told what we accept and sent something else is broken (gRPC's compression.md).
       return RPCError(.internal, "the server compresses with \(unknownEncoding), which was not offered to it")
@@ -65,6 +80,7 @@ struct ResponseHead {
 
   /// The error the call ends with; `nil` is OK.
   var error: RPCError? {
+    if let excess { return excess }
     guard let status else { return RPCError(.unknown, "the call ended without a status") }
     guard status != .ok else { return nil }
     var error = RPCError(status, message)
