@@ -148,7 +148,7 @@ import Testing
     func limits(_ method: MethodLimits?, _ configure: (inout RPCServer.Configuration) -> Void) -> CallLimits {
       var configuration = RPCServer.Configuration(address: .inProcess(InProcessListener()))
       configure(&configuration)
-      return CallLimits(method, of: configuration)
+      return CallLimits(method, .echo, of: configuration)
     }
     let ofServer = limits(nil) {
       $0.defaultDeadline = `default`.map { .seconds($0) }
@@ -160,6 +160,18 @@ import Testing
     for limits in [ofServer, ofMethod] {
       #expect(limits.timeout(asked: asked.map { .seconds($0) }) == given.map { .seconds($0) })
     }
+  }
+
+  @Test(
+    "A request is no longer than its method's own limit, unless the configuration names another",
+    arguments: [(Int.max, nil, 4 << 20), (1000, nil, 1000), (8 << 20, nil, 4 << 20), (1000, 2000, 2000)]
+      as [(Int, Int?, Int)])
+  func requestLimit(own: Int, configured: Int?, expected: Int) {
+    let service = ServiceDefinition(name: "s", methods: [.echo]).limitingRequests(toBytes: own)
+    var configuration = RPCServer.Configuration(address: .inProcess(InProcessListener()))
+    configuration.methods["s/Echo"] = configured.map { MethodLimits(maxRequestBytes: $0) }
+    let table = MethodTable([service], configuration: configuration)
+    #expect(table.methods.first?.limits.maxRequestBytes == expected)
   }
 
   @Test("A call without a deadline is ended by the server's")

@@ -242,6 +242,37 @@ import Testing
     }
   }
 
+  @Test("leaves the others their window, however many are stalled with all they may send")
+  func manyStalled() async throws {
+    let release = Signal()
+    let method = MethodDefinition.streaming("Stall") { _, _, _ in await release.wait() }
+    let small: @Sendable (inout RPCServer.Configuration) -> Void = {
+      $0.http2.streamWindowBytes = 64 << 10
+      $0.http2.connectionWindowBytes = 256 << 10
+    }
+    try await withLoopback([method, .echo], configure: small) { client in
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        // A window each, more than the connection's in all.
+        for _ in 0..<8 {
+          let written = Signal()
+          group.addTask {
+            try await client.stream(path: "/test.Service/Stall") { writer in
+              try await writer.write(ByteBuffer(repeating: 1, count: 60_000))
+              await written.raise()
+            } responses: { responses in
+              for try await _ in responses {}
+            }
+          }
+          await written.wait()
+        }
+        _ = try await client.unary(
+          path: "/test.Service/Echo", request: ByteBuffer(repeating: 1, count: 300_000))
+        await release.raise()
+        try await group.waitForAll()
+      }
+    }
+  }
+
   @Test("cancelled by its task cancels the handler, which is reading or writing", arguments: [true, false])
   func cancellation(reading: Bool) async throws {
     let started = Signal()

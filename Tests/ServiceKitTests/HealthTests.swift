@@ -33,6 +33,18 @@ import Testing
     #expect(error?.code == .notFound)
   }
 
+  @Test("takes no longer request than it needs, since anybody may ask")
+  func requestLimit() throws {
+    let services = try [ServiceDefinition]().withStandardServices(
+      readiness: readiness, reflecting: MainstreetAPI.descriptorSet)
+    let limits = services.map { ($0.name, $0.methods.map(\.maxRequestBytes).max() ?? 0) }
+    #expect(
+      Dictionary(uniqueKeysWithValues: limits) == [
+        "grpc.health.v1.Health": 1024, "grpc.reflection.v1.ServerReflection": 4096,
+        "grpc.reflection.v1alpha.ServerReflection": 4096,
+      ])
+  }
+
   @Test("is listed for the server and each of its services")
   func list() async throws {
     readiness.announce("grpc", at: "127.0.0.1:1")

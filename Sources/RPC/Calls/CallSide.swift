@@ -22,7 +22,9 @@ extension CallSide {
   func nextMessage() async throws -> ByteBuffer? {
     if eventLoop.inEventLoop, reader.mayGoOn() {
       switch try takeMessage() {
-      case .message(let message): return message
+      case .message(let message):
+        reader.took(message)
+        return message
       case .end: return nil
       case .wait: break
       }
@@ -49,7 +51,9 @@ extension CallSide {
     }
     do {
       switch try takeMessage() {
-      case .message(let message): continuation.resume(returning: message)
+      case .message(let message):
+        reader.took(message)
+        continuation.resume(returning: message)
       case .end: continuation.resume(returning: nil)
       case .wait:
         reader.beginTurn()
@@ -126,12 +130,15 @@ struct Waiters<Value: Sendable> {
 
   var isEmpty: Bool { suspended.isEmpty }
 
-  /// False once a task has found something 256 times in a row. A window holds fifty thousand messages of no bytes:
-  /// whoever takes them all keeps the loop from its other connections meanwhile.
+  /// False once a task has found something 256 times in a row, or 2 MiB. A window holds fifty thousand messages of no
+  /// bytes, or sixty that inflate to 4 MiB each: whoever takes them all keeps the loop from its other connections
+  /// meanwhile.
   mutating func mayGoOn() -> Bool {
     found += 1
     return found <= 256
   }
+
+  mutating func took(_ message: ByteBuffer) { found += message.readableBytes >> 13 }
 
   mutating func pause() { isPaused = true }
 

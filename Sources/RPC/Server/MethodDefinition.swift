@@ -18,6 +18,8 @@ package struct MethodDefinition: Sendable {
   /// itself, as UNAVAILABLE, instead of waiting for them. Until then they have places of their own: see
   /// `RPCServer.Configuration.maxLastingCalls`.
   package var endsAtShutdown = false
+  /// Bytes of one request message, where that is less than the server's: what anybody may call has no need of more.
+  package var maxRequestBytes = Int.max
   /// The call has one request message, and its handler runs when that is here.
   package let takesOneMessage: Bool
 

@@ -32,8 +32,8 @@ struct CallLimits: Sendable {
   private let defaultTimeout: TimeAmount?
   private let maxTimeout: TimeAmount?
 
-  init(_ method: MethodLimits?, of server: RPCServer.Configuration) {
-    maxRequestBytes = method?.maxRequestBytes ?? server.maxMessageBytes
+  init(_ method: MethodLimits?, _ definition: MethodDefinition, of server: RPCServer.Configuration) {
+    maxRequestBytes = method?.maxRequestBytes ?? min(server.maxMessageBytes, definition.maxRequestBytes)
     maxResponseBytes = method?.maxResponseBytes ?? server.maxResponseBytes
     responseCompression = method?.responseCompression ?? server.responseCompression
     maxTimeout = (method?.maxDeadline ?? server.maxDeadline).map { TimeAmount($0) }

@@ -45,7 +45,8 @@ struct MethodTable: Sendable {
     methods = named.enumerated().map { index, method in
       ServedMethod(
         path: "/\(method.name)", definition: method.definition.intercepted(by: interceptors),
-        limits: CallLimits(configuration.methods[method.name], of: configuration), index: index)
+        limits: CallLimits(configuration.methods[method.name], method.definition, of: configuration),
+        index: index)
     }
     var capacity = 4
     while capacity < methods.count * 2 { capacity *= 2 }

@@ -31,7 +31,7 @@ package final class RPCServer: Service, Sendable {
     /// Calls a connection may have that go on until somebody ends them, such as `Health.Watch`. They are open to
     /// everyone and cost their peer nothing, so they have places of their own. One over it is RESOURCE_EXHAUSTED.
     package var maxLastingCalls = 8
-    /// The same for the server. One over it is UNAVAILABLE.
+    /// The same for the server. One over it is UNAVAILABLE. Half of it is for the first such call of each connection.
     package var maxLastingCallsPerServer = 8 << 10
     /// Bytes of one request message, after it has been inflated. A longer one is RESOURCE_EXHAUSTED.
     package var maxMessageBytes = 4 << 20
@@ -57,6 +57,10 @@ package final class RPCServer: Service, Sendable {
     package var requestTimeout: Duration? = .seconds(60)
     /// Response bytes a call may have queued before its writer suspends.
     package var maxOutboundBytes = 64 << 10
+    /// Bytes of responses that the server keeps for peers that do not take them, beyond 64 KiB for each connection. A
+    /// connection may have as much as is left, so that a few cannot take all. A call whose response would be more is
+    /// reset. For one connection it is `http2.maxQueuedBytes`.
+    package var maxQueuedBytesPerServer = 512 << 20
     package var maxConnections = 4096
     /// Whether responses are compressed, to clients that accept it. A handler decides otherwise for its call by
     /// `CallContext.responseEncoding`.

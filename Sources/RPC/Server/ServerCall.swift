@@ -111,10 +111,12 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   }
 
   func outboundMoved() {
+    connection.queueMoved()
     if stream.queuedBytes < connection.server.configuration.maxOutboundBytes { writers.resume(returning: ()) }
   }
 
   func closed(_ code: HTTP2ErrorCode) {
+    connection.queueMoved()
     abandon(.cancelled)
     state.streamClosed()
     giveBack()
@@ -194,7 +196,10 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     if state.isFinished { throw RPCError(.cancelled, "the call has ended") }
     do {
       let next = try state.next()
-      if case .message(let message) = next { counters?.received(bytes: message.readableBytes) }
+      if case .message(let message) = next {
+        counters?.received(bytes: message.readableBytes)
+        if state.tookCompressed { connection.inflatedBytes += message.readableBytes }
+      }
       context?.isRequestCompressed = state.tookCompressed
       // Inflated it may be a thousand times what came.
       try countBuffered()
@@ -222,7 +227,12 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
   private func send(_ message: WireMessage) {
     if state.sendHeaders() { sendHeaders(compressed: message.isCompressed) }
     counters?.sent(bytes: message.bytes.readableBytes)
-    // The peer leaves too much unread; the stream has been reset.
+    guard connection.mayQueue(message.bytes.readableBytes) else {
+      // The peers of the server leave too much unread. gRPC takes this code for RESOURCE_EXHAUSTED.
+      stream.reset(.enhanceYourCalm)
+      return abandon(.resourceExhausted)
+    }
+    // The peer does; the stream has been reset.
     if !stream.write(message.prefix, message.bytes) { abandon(.resourceExhausted) }
   }
 

@@ -31,6 +31,10 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   private var told = ConnectionCounters()
   /// Request bytes all calls hold.
   private var bufferedBytes = 0
+  /// What `loop.queued` has counted of the responses that the peer has yet to take.
+  private var queuedBytes = 0
+  /// What messages have been inflated to in this turn of the loop.
+  var inflatedBytes = 0
   private(set) lazy var deadlines = DeadlineTimer(on: eventLoop) { [unowned self] in self.expire($0) }
 
   init(_ server: ServerCore, _ channel: any Channel, _ loop: ServerLoop) {
@@ -129,6 +133,11 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
 
   private func beginLastingCall() throws(RPCError) {
     guard lastingCalls < server.configuration.maxLastingCalls else { throw .tooManyLastingCalls }
+    // So that every connection can have one, whatever others have: clients leave a server whose health they cannot watch.
+    guard lastingCalls == 0 || loop.lastingCalls.left > server.configuration.maxLastingCallsPerServer / 2
+    else {
+      throw .serverIsBusy
+    }
     guard loop.lastingCalls.take() else { throw .serverIsBusy }
     lastingCalls += 1
   }
@@ -156,10 +165,30 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
     let bytes = bufferedBytes + change
     if bytes > Self.fewBytes {
       guard bytes <= server.configuration.maxBufferedBytes else { throw .connectionHoldsTooMuch }
-      guard bytes <= loop.bytes.left else { throw .serverHoldsTooMuch }
+      // The last of it is for connections that hold little.
+      let left = loop.bytes.left - server.configuration.maxBufferedBytesPerServer / 8
+      guard bytes <= left else { throw .serverHoldsTooMuch }
     }
     guard loop.bytes.take(change) else { throw .serverHoldsTooMuch }
     bufferedBytes = bytes
+  }
+
+  /// Whether so many more bytes of responses may be kept for the connection, which are counted if they are not few.
+  func mayQueue(_ count: Int) -> Bool {
+    let bytes = (http2?.queuedBytes ?? 0) + count
+    guard bytes > Self.fewBytes, bytes > queuedBytes else { return true }
+    guard bytes <= loop.queued.left + queuedBytes, loop.queued.take(bytes - queuedBytes) else { return false }
+    queuedBytes = bytes
+    return true
+  }
+
+  /// Some of it has been sent or dropped.
+  func queueMoved() {
+    guard queuedBytes > 0 else { return }
+    let left = http2?.queuedBytes ?? 0
+    let counted = left > Self.fewBytes ? min(left, queuedBytes) : 0
+    loop.queued.give(queuedBytes - counted)
+    queuedBytes = counted
   }
 
   /// Ends the calls that are due and returns the next deadline.
@@ -182,10 +211,25 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
 
   func inboundBatchEnded() {
     swap(&ready, &starting)
-    for call in starting { call.start() }
+    inflatedBytes = 0
+    for (index, call) in starting.enumerated() {
+      guard inflatedBytes < Self.inflatedBytesPerTurn else {
+        startLater(starting[index...])
+        break
+      }
+      call.start()
+    }
     starting.removeAll(keepingCapacity: true)
     // Whatever the batch resumed runs now, so that its answers share one write.
     executor.runReady()
+  }
+
+  /// A read of 64 KiB may hold messages that inflate to a thousand times as much. Others have their turn in between.
+  private static let inflatedBytesPerTurn = 1 << 20
+
+  private func startLater(_ calls: ArraySlice<ServerCall>) {
+    ready = calls + ready
+    executor.afterSockets { self.inboundBatchEnded() }
   }
 
   func settingsReceived() {}

@@ -10,6 +10,8 @@ final class ServerLoop: @unchecked Sendable {
   var handlers: LoopBudget
   var lastingCalls: LoopBudget
   var bytes: LoopBudget
+  /// Bytes of responses it may keep for peers that do not take them.
+  var queued: LoopBudget
   private(set) var connections: [ObjectIdentifier: ServerConnection] = [:]
   /// By `ServedMethod.index`; the last is for methods that are not there.
   let methods: [MethodCounters]
@@ -26,6 +28,7 @@ final class ServerLoop: @unchecked Sendable {
     handlers = LoopBudget(budgets.handlers)
     lastingCalls = LoopBudget(budgets.lastingCalls)
     bytes = LoopBudget(budgets.bytes)
+    queued = LoopBudget(budgets.queued)
     self.methods = (0...methods).map { _ in MethodCounters() }
   }
 
@@ -57,10 +60,12 @@ struct ServerBudgets {
   let handlers: ServerBudget
   let lastingCalls: ServerBudget
   let bytes: ServerBudget
+  let queued: ServerBudget
 
   init(_ configuration: RPCServer.Configuration, loops: Int) {
     handlers = ServerBudget(limit: configuration.maxRunningHandlersPerServer, loops: loops, maxBatch: 64)
     lastingCalls = ServerBudget(limit: configuration.maxLastingCallsPerServer, loops: loops, maxBatch: 16)
     bytes = ServerBudget(limit: configuration.maxBufferedBytesPerServer, loops: loops, maxBatch: 1 << 20)
+    queued = ServerBudget(limit: configuration.maxQueuedBytesPerServer, loops: loops, maxBatch: 1 << 20)
   }
 }

@@ -19,4 +19,15 @@ package struct ServiceDefinition: Sendable {
         return method
       })
   }
+
+  /// The same service, whose requests are no longer than this.
+  package func limitingRequests(toBytes count: Int) -> ServiceDefinition {
+    ServiceDefinition(
+      name: name,
+      methods: methods.map { method in
+        var method = method
+        method.maxRequestBytes = count
+        return method
+      })
+  }
 }

@@ -44,8 +44,7 @@ struct AdminServer: Service {
         return channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
           try channel.pipeline.syncOperations.addHandlers([
-            IdleStateHandler(allTimeout: .seconds(60)),
-            AdminHandler(readiness: readiness, metrics: metrics, rpc: rpc),
+            AdminHandler(readiness: readiness, metrics: metrics, rpc: rpc)
           ])
         }
       }
@@ -76,6 +75,11 @@ private final class AdminHandler: ChannelInboundHandler {
   private let metrics: MetricsRegistry
   private let rpc: ServedRPC
   private var head: HTTPRequestHead?
+  private var expiry: Scheduled<Void>?
+
+  /// From the connection, or the last answer, to the end of the next request and to that of its answer. It does not
+  /// begin anew with every byte: a few slow clients would keep the probes out.
+  private static let timeout = TimeAmount.seconds(20)
 
   init(readiness: Readiness, metrics: MetricsRegistry, rpc: ServedRPC) {
     self.readiness = readiness
@@ -87,6 +91,20 @@ private final class AdminHandler: ChannelInboundHandler {
     var status = HTTPResponseStatus.ok
     var type = "text/plain; version=0.0.4; charset=utf-8"
     let text: String
+  }
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    expect(context)
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    expiry?.cancel()
+    context.fireChannelInactive()
+  }
+
+  private func expect(_ context: ChannelHandlerContext) {
+    expiry?.cancel()
+    expiry = context.eventLoop.assumeIsolated().scheduleTask(in: Self.timeout) { context.close(promise: nil) }
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -101,10 +119,6 @@ private final class AdminHandler: ChannelInboundHandler {
     }
   }
 
-  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if event is IdleStateHandler.IdleStateEvent { context.close(promise: nil) }
-  }
-
   private func respond(_ answer: Answer, to head: HTTPRequestHead, context: ChannelHandlerContext) {
     var headers = HTTPHeaders()
     headers.add(name: "content-type", value: answer.type)
@@ -115,8 +129,10 @@ private final class AdminHandler: ChannelInboundHandler {
     if head.method != .HEAD {
       context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: answer.text)))), promise: nil)
     }
-    let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
-    if !head.isKeepAlive { written.assumeIsolated().whenComplete { _ in context.close(promise: nil) } }
+    let isLast = !head.isKeepAlive
+    context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
+      isLast ? context.close(promise: nil) : self.expect(context)
+    }
   }
 
   private func answer(to head: HTTPRequestHead, on eventLoop: any EventLoop) -> EventLoopFuture<Answer> {

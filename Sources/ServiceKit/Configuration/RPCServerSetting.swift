@@ -25,6 +25,11 @@ struct RPCServerSetting {
         "grpc.max.connection.watches", \.maxLastingCalls,
         "Calls of one connection that last until somebody ends them, such as health watches."),
       count("grpc.max.watches", \.maxLastingCallsPerServer, "The same for all connections."),
+      count(
+        "grpc.max.resets", \.http2.resets.burst,
+        "Calls a connection may cancel at once, or make us reset; one that goes on ends with ENHANCE_YOUR_CALM."
+      ),
+      count("grpc.max.resets.per.second", \.http2.resets.perSecond, "The same in a second, over time."),
       // How much.
       bytes(
         "grpc.max.message.bytes", \.maxMessageBytes,
@@ -41,6 +46,10 @@ struct RPCServerSetting {
       bytes(
         "grpc.max.connection.queued.bytes", \.http2.maxQueuedBytes,
         "Bytes of responses that one connection does not take; a call that would add to more is reset."),
+      bytes(
+        "grpc.max.queued.bytes", \.maxQueuedBytesPerServer,
+        "Bytes of responses that all connections do not take, beyond 64 KiB each; calls that would add to more are reset."
+      ),
       bytes(
         "grpc.max.call.queued.bytes", \.maxOutboundBytes,
         "Bytes of responses a call may have queued before its handler waits."),
