@@ -147,12 +147,9 @@ struct Gateway: Sendable {
         try await writer.write(piece.encoded())
       }
     } responses: { stream in
-      var message: ByteBuffer?
-      for try await next in stream { message = next }
-      return (message: message, metadata: try await stream.initialMetadata)
+      try await stream.single()
     }
-    guard let message = answer.message else { throw MalformedMessage(reason: "no response message") }
-    await responder.respond(try response(message, metadata: answer.metadata, of: call))
+    await responder.respond(try response(answer.message, metadata: answer.initialMetadata, of: call))
   }
 
   /// Passes the answer on as it comes. Its first message decides status and type.

@@ -37,7 +37,7 @@ package struct ResponseStream<Element: Sendable>: AsyncSequence, Sendable {
   package func makeAsyncIterator() -> MessageStream<Element>.AsyncIterator { messages.makeAsyncIterator() }
 
   /// The only message of the call, with its metadata.
-  func single() async throws -> ClientResponse<Element> {
+  package func single() async throws -> ClientResponse<Element> {
     var iterator = makeAsyncIterator()
     guard let message = try await iterator.next() else {
       throw RPCError(.unimplemented, "the call succeeded without its response message")
