@@ -218,6 +218,18 @@ let package = Package(
       ],
       path: "Benchmarks/peers/postgres",
       swiftSettings: house),
+    .executableTarget(
+      name: "JobsPeer",
+      dependencies: [
+        "Jobs", "Postgres", "ServiceKit",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "CoreMetrics", package: "swift-metrics"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      path: "Benchmarks/peers/jobs",
+      swiftSettings: house),
 
     .testTarget(name: "GzipTests", dependencies: ["Gzip"], swiftSettings: house),
     .testTarget(name: "SchemaTests", dependencies: ["Schema"], swiftSettings: house),

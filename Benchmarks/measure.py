@@ -8,6 +8,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+PEERS = ROOT / "Benchmarks/peers"
 os.environ.setdefault("MAINSTREET_BIN", str(ROOT / ".build/release"))
 sys.path.insert(0, str(ROOT / "Tests/EndToEnd"))
 
@@ -49,6 +50,25 @@ def postgres_peak_mib(cluster):
     postmaster = (cluster.data / "postmaster.pid").read_text().split()[0]
     backends = subprocess.run(["ps", "-o", "pid=", "--ppid", postmaster], capture_output=True, text=True, check=True)
     return max(peak_mib(pid) for pid in backends.stdout.split())
+
+
+def server_seconds(cluster):
+    """User and system time of the postmaster, of its children and of those that have ended."""
+    postmaster = (cluster.data / "postmaster.pid").read_text().split()[0]
+    backends = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+    eventually(lambda: psql(cluster.admin_url, backends) == "1", what="the end of all other backends")
+    children = subprocess.run(["ps", "-o", "pid=", "--ppid", postmaster], check=True, capture_output=True, text=True)
+    seconds = 0.0
+    for pid, count in [(postmaster, 4), *((child, 2) for child in children.stdout.split())]:
+        # A child may have ended meanwhile; then it is among the postmaster's.
+        with contextlib.suppress(FileNotFoundError):
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            seconds += sum(map(int, fields[11 : 11 + count])) / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
+def psql_version():
+    return subprocess.run(["psql", "--version"], check=True, capture_output=True, text=True).stdout.strip()
 
 
 @contextlib.contextmanager

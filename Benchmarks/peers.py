@@ -9,9 +9,8 @@ import signal
 import subprocess
 import time
 
-from measure import ROOT, eventually
+from measure import PEERS, ROOT, eventually
 
-PEERS = ROOT / "Benchmarks/peers"
 MESSAGES = 1000
 TEXT_BYTES = 116
 
