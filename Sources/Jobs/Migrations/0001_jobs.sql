@@ -9,6 +9,10 @@
 -- failed for good). Each station is a table of its own, so that the one everybody looks at, ready, stays small
 -- whatever lies in the others.
 --
+-- These tables are empty at one moment and full at the next, faster than statistics are gathered, and a plan that was
+-- made for an empty one walks over all of a full one. So the functions that run all day leave the planner no choice:
+-- they find rows by an index, one lookup each (LATERAL with LIMIT), and take them by their place (ctid = ANY).
+--
 -- Time is read from this server alone. Whether a worker lives is not a matter of time here: see jobs_workers.
 
 -- What a job is, at every station.
@@ -250,7 +254,8 @@ $$;
 -- that was buried: nothing it runs is its own any more.
 CREATE FUNCTION {schema}.jobs_beat(worker bigint, jobs uuid[], shares double precision[])
 RETURNS TABLE (cancelled uuid[])
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
   UPDATE {schema}.jobs_workers SET beat = beat + 1 WHERE worker_id = worker;
   IF NOT FOUND THEN RETURN; END IF;
@@ -369,7 +374,8 @@ CREATE FUNCTION {schema}.jobs_fetch(
 RETURNS TABLE (
   job_id uuid, attempt int, failed smallint, max_attempts smallint, kind text, tenant_id uuid, limit_key text,
   priority smallint, lane smallint, seq bigint, ready_at timestamptz, fetched_at timestamptz, payload jsonb)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   allowed int;
@@ -404,7 +410,7 @@ BEGIN
          ORDER BY r.seq LIMIT share FOR UPDATE SKIP LOCKED) AS job
      LIMIT allowed - (SELECT count(*) FROM suspect))
   ),
-  taken AS (DELETE FROM {schema}.jobs_ready AS r USING picked WHERE r.ctid = picked.place RETURNING r.*),
+  taken AS (DELETE FROM {schema}.jobs_ready WHERE ctid = ANY (ARRAY(SELECT place FROM picked)) RETURNING *),
   limited AS MATERIALIZED (
     SELECT t.job_id, t.limit_key, row_number() OVER (PARTITION BY t.limit_key ORDER BY t.priority, t.job_id) AS place
     FROM taken AS t WHERE t.limit_key IS NOT NULL),
@@ -423,9 +429,11 @@ BEGIN
       t.max_attempts, t.crashes, t.limit_key, t.unique_key, t.is_redriven, t.payload, t.failures
     FROM taken AS t WHERE t.job_id IN (SELECT o.job_id FROM over AS o)),
   started AS (
-    UPDATE {schema}.jobs_unique AS u SET is_over = true FROM taken AS t
-    WHERE t.unique_key IS NOT NULL AND u.kind = t.kind AND u.unique_key = t.unique_key AND u.job_id = t.job_id
-      AND u.until_start AND t.job_id NOT IN (SELECT o.job_id FROM over AS o)),
+    UPDATE {schema}.jobs_unique SET is_over = true WHERE ctid = ANY (ARRAY(
+      SELECT u.place FROM taken AS t, LATERAL (
+        SELECT u.ctid AS place FROM {schema}.jobs_unique AS u
+        WHERE u.kind = t.kind AND u.unique_key = t.unique_key AND u.job_id = t.job_id AND u.until_start LIMIT 1) AS u
+      WHERE t.unique_key IS NOT NULL AND t.job_id NOT IN (SELECT o.job_id FROM over AS o)))),
   running AS (
     INSERT INTO {schema}.jobs_running (
       job_id, created_at, queue, kind, tenant_id, priority, lane, attempt, failed, max_attempts, crashes, limit_key,
@@ -448,26 +456,32 @@ $$;
 -- else's to have. (The lock on the worker keeps it from being buried meanwhile, which would take the same jobs in another
 -- order.)
 CREATE FUNCTION {schema}.jobs_finish(worker bigint, jobs uuid[], attempts int[]) RETURNS SETOF uuid
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM 1 FROM {schema}.jobs_workers WHERE worker_id = worker FOR KEY SHARE;
   RETURN QUERY
   WITH given AS MATERIALIZED (SELECT * FROM unnest(jobs, attempts) AS g (job, attempt)),
   done AS (
-    DELETE FROM {schema}.jobs_running AS r USING given AS g
-    WHERE r.job_id = g.job AND r.attempt = g.attempt AND r.worker_id = worker
-    RETURNING r.*),
+    DELETE FROM {schema}.jobs_running WHERE ctid = ANY (ARRAY(
+      SELECT r.place FROM given AS g, LATERAL (
+        SELECT r.ctid AS place FROM {schema}.jobs_running AS r
+        WHERE r.job_id = g.job AND r.attempt = g.attempt AND r.worker_id = worker LIMIT 1) AS r))
+    RETURNING *),
   kept AS (
     INSERT INTO {schema}.jobs_history
       (job_id, outcome, created_at, started_at, queue, kind, tenant_id, attempt, failures)
     SELECT job_id, 'succeeded', created_at, started_at, queue, kind, tenant_id, attempt, failures FROM done),
   freed AS (
-    UPDATE {schema}.jobs_unique AS u SET is_over = true FROM done AS d
-    WHERE d.unique_key IS NOT NULL AND u.kind = d.kind AND u.unique_key = d.unique_key AND u.job_id = d.job_id),
+    UPDATE {schema}.jobs_unique SET is_over = true WHERE ctid = ANY (ARRAY(
+      SELECT u.place FROM done AS d, LATERAL (
+        SELECT u.ctid AS place FROM {schema}.jobs_unique AS u
+        WHERE u.kind = d.kind AND u.unique_key = d.unique_key AND u.job_id = d.job_id LIMIT 1) AS u
+      WHERE d.unique_key IS NOT NULL))),
   resolved AS (
-    UPDATE {schema}.jobs_dead AS x SET resolved_at = clock_timestamp() FROM done AS d
-    WHERE d.is_redriven AND x.job_id = d.job_id)
+    UPDATE {schema}.jobs_dead SET resolved_at = clock_timestamp() WHERE job_id = ANY (ARRAY(
+      SELECT d.job_id FROM done AS d WHERE d.is_redriven)))
   SELECT g.job FROM given AS g WHERE g.job NOT IN (SELECT d.job_id FROM done AS d);
 END
 $$;
@@ -537,7 +551,8 @@ $$;
 CREATE FUNCTION {schema}.jobs_settle(
   worker bigint, jobs uuid[], attempts int[], outcomes text[], delays interval[], failures text[])
 RETURNS SETOF uuid
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   job {schema}.jobs_running;
 BEGIN
@@ -602,13 +617,14 @@ $$;
 -- got jobs, how many jobs, until when they were due, and in how many seconds the next is, or null.
 CREATE FUNCTION {schema}.jobs_stage(most int, since timestamptz)
 RETURNS TABLE (queues text[], moved int, reached timestamptz, next_in double precision)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
   WITH due AS MATERIALIZED (
     SELECT ctid AS place FROM {schema}.jobs_scheduled
     WHERE run_at <= clock_timestamp() AND run_at >= since ORDER BY run_at LIMIT most FOR UPDATE SKIP LOCKED),
-  taken AS (DELETE FROM {schema}.jobs_scheduled AS s USING due WHERE s.ctid = due.place RETURNING s.*),
+  taken AS (DELETE FROM {schema}.jobs_scheduled WHERE ctid = ANY (ARRAY(SELECT place FROM due)) RETURNING *),
   made AS (
     INSERT INTO {schema}.jobs_ready (
       job_id, created_at, queue, kind, tenant_id, priority, lane, attempt, failed, max_attempts, crashes, limit_key,
@@ -627,7 +643,8 @@ $$;
 -- jobs, and in how many seconds a rate leaves room for more.
 CREATE FUNCTION {schema}.jobs_unblock(keys text[], counts int[])
 RETURNS TABLE (queues text[], next_in double precision)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   room record;
@@ -638,7 +655,7 @@ BEGIN
     WITH freed AS MATERIALIZED (
       SELECT ctid AS place FROM {schema}.jobs_blocked WHERE limit_key = room.limit_key
       ORDER BY priority, job_id LIMIT room.allowed FOR UPDATE SKIP LOCKED),
-    taken AS (DELETE FROM {schema}.jobs_blocked AS b USING freed WHERE b.ctid = freed.place RETURNING b.*),
+    taken AS (DELETE FROM {schema}.jobs_blocked WHERE ctid = ANY (ARRAY(SELECT place FROM freed)) RETURNING *),
     made AS (
       INSERT INTO {schema}.jobs_ready (
         job_id, created_at, queue, kind, tenant_id, priority, lane, attempt, failed, max_attempts, crashes, limit_key,
