@@ -87,10 +87,11 @@ package final class PostgresClient: Service {
   }
 }
 
-/// Says for whom the rest of the transaction runs; its end takes it back.
+/// Says for whom the rest of the transaction runs; its end takes it back. It is part of almost every request, so it returns
+/// nothing: a row without a reader costs the server and the client a tenth of all they do for a small statement.
 struct SetTenant: Statement {
   static let name = "SetTenant"
-  static let sql = "SELECT set_config('mainstreet.tenant', $1, true)"
+  static let sql = "SELECT WHERE set_config('mainstreet.tenant', $1, true) IS NULL"
   static let isIdempotent = true
   var tenant: UUID
   func bind(into bindings: inout Bindings) { bindings.append(tenant.description) }
