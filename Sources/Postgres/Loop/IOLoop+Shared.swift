@@ -130,7 +130,8 @@ extension IOLoop {
     guard let connection = shared[slot].connection, let failure = connection.failure else { return }
     shared[slot].connection = nil
     shared[slot].retry = now + shared[slot].backoff.next(using: &random)
-    logger.warning("lost a connection to Postgres", metadata: ["reason": "\(failure)"])
+    // What this client closed itself was not lost.
+    if !isStopping { logger.warning("lost a connection to Postgres", metadata: ["reason": "\(failure)"]) }
     for (request, maybeApplied) in connection.lose().reversed() {
       // The third time it is likely the statement itself that breaks connections.
       if !maybeApplied || request.isIdempotent, request.attempts < 3, !request.isFinished {

@@ -73,7 +73,7 @@ final class IOLoop: @unchecked Sendable {
   var slowLog = LogLimit(linesPerSecond: 10)
   var refusalLog = LogLimit(linesPerSecond: 1)
   var failureLog = LogLimit(linesPerSecond: 10)
-  private var isStopping = false
+  private(set) var isStopping = false
   private var nextTick = NIODeadline.distantPast
   private var answered: [Request] = []
   // Kept between turns for their memory: the connections polled, and behind the wake-up what is polled of each.
