@@ -32,6 +32,8 @@ package final class Jobs: Service {
         group.addTask { await Housekeeping(jobs: self).run() }
       }
     }
+    // What was added last would otherwise wait for others to look by themselves.
+    await tell()
   }
 
   /// Where processes tell each other of jobs.

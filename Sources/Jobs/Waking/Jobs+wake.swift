@@ -10,15 +10,21 @@ extension Jobs {
   func tellOthers() async {
     while !Task.isCancelled {
       await doorbells.signal.wait()
-      let queues = doorbells.takeUntold()
-      guard !queues.isEmpty else { continue }
-      do {
-        _ = try await postgres.execute(NotifyOfJobs(channel: channel, payloads: queues), tenant: nil)
-      } catch {
-        // They will find the jobs when they next look.
-        logger.debug("cannot tell of new jobs", metadata: ["error": "\(error)"])
-      }
+      await tell()
       try? await Task.sleep(for: Self.tellPause)
+    }
+  }
+
+  func tell() async {
+    // Not to be taken by one who cannot pass it on.
+    guard !Task.isCancelled else { return }
+    let queues = doorbells.takeUntold()
+    guard !queues.isEmpty else { return }
+    do {
+      _ = try await postgres.execute(NotifyOfJobs(channel: channel, payloads: queues), tenant: nil)
+    } catch {
+      // They will find the jobs when they next look.
+      logger.debug("cannot tell of new jobs", metadata: ["error": "\(error)"])
     }
   }
 
