@@ -40,6 +40,26 @@ struct CancelTests {
     }
   }
 
+  @Test("A job that ends while somebody cancels it is acknowledged all the same")
+  func ending() async throws {
+    try await TestQueue.with { queue in
+      try await queue.add(["a", "b"])
+      let worker = try await queue.enlist()
+      let fetched = try await worker.fetch()
+      let finishing = try await queue.superuser.transaction(tenant: nil) { transaction in
+        _ = try await transaction.execute(CancelJob(id: fetched[0].id, tenant: nil))
+        let server = try await transaction.executeOne(ServerProcess()) ?? 0
+        let finishing = Task { try await worker.finish(fetched) }
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE \(server) = ANY (pg_blocking_pids(pid))"
+        while try await queue.superuser.value(waiting, Int64.self) == 0 { await Task.yield() }
+        return finishing
+      }
+      #expect(try await finishing.value == [])
+      #expect(try await queue.count("running") == 0)
+      #expect(try await queue.count("history", where: "outcome = 'succeeded'") == 2)
+    }
+  }
+
   @Test("Nobody cancels or finds another tenant's job")
   func tenants() async throws {
     try await TestQueue.with { queue in
@@ -71,4 +91,10 @@ struct CancelTests {
       #expect(try await queue.count("history") == Int64(200 - running.count))
     }
   }
+}
+
+private struct ServerProcess: Statement {
+  static let name = "ServerProcess"
+  static let sql = "SELECT pg_backend_pid()"
+  static func decode(_ row: inout RowReader) throws -> Int32 { try row.next() }
 }

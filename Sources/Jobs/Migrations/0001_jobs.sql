@@ -11,7 +11,8 @@
 --
 -- These tables are empty at one moment and full at the next, faster than statistics are gathered, and a plan that was
 -- made for an empty one walks over all of a full one. So the functions that run all day leave the planner no choice:
--- they find rows by an index, one lookup each (LATERAL with LIMIT), and take them by their place (ctid = ANY).
+-- they find rows by an index, one lookup each (LATERAL with LIMIT), and take those they have locked, or that nobody else
+-- changes, by their place (ctid = ANY).
 --
 -- Time is read from this server alone. Whether a worker lives is not a matter of time here: see jobs_workers.
 
@@ -462,13 +463,13 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force
 BEGIN
   PERFORM 1 FROM {schema}.jobs_workers WHERE worker_id = worker FOR KEY SHARE;
   RETURN QUERY
-  WITH given AS MATERIALIZED (SELECT * FROM unnest(jobs, attempts) AS g (job, attempt)),
-  done AS (
-    DELETE FROM {schema}.jobs_running WHERE ctid = ANY (ARRAY(
-      SELECT r.place FROM given AS g, LATERAL (
-        SELECT r.ctid AS place FROM {schema}.jobs_running AS r
-        WHERE r.job_id = g.job AND r.attempt = g.attempt AND r.worker_id = worker LIMIT 1) AS r))
-    RETURNING *),
+  -- Not by place: of a row that changes meanwhile (its progress, a wish to cancel it) that is another then. IS TRUE keeps
+  -- the planner from making a join of it.
+  WITH done AS (
+    DELETE FROM {schema}.jobs_running AS r
+    WHERE r.job_id = ANY (jobs) AND r.worker_id = worker
+      AND ((r.job_id, r.attempt) IN (SELECT g.job, g.attempt FROM unnest(jobs, attempts) AS g (job, attempt))) IS TRUE
+    RETURNING r.*),
   kept AS (
     INSERT INTO {schema}.jobs_history
       (job_id, outcome, created_at, started_at, queue, kind, tenant_id, attempt, failures)
@@ -482,7 +483,7 @@ BEGIN
   resolved AS (
     UPDATE {schema}.jobs_dead SET resolved_at = clock_timestamp() WHERE job_id = ANY (ARRAY(
       SELECT d.job_id FROM done AS d WHERE d.is_redriven)))
-  SELECT g.job FROM given AS g WHERE g.job NOT IN (SELECT d.job_id FROM done AS d);
+  SELECT g.job FROM unnest(jobs) AS g (job) WHERE g.job NOT IN (SELECT d.job_id FROM done AS d);
 END
 $$;
 
