@@ -134,7 +134,7 @@ let package = Package(
     .executableTarget(
       name: "StoreSvc",
       dependencies: [
-        "Gzip", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit", "TimeZones",
+        "Gzip", "Jobs", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit", "TimeZones",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
@@ -295,7 +295,7 @@ let package = Package(
     .testTarget(
       name: "StoreSvcTests",
       dependencies: [
-        "Gzip", "StoreSvc", "MainstreetAPI", "Postgres", "RPC", "ServiceKit", "TimeZones",
+        "Gzip", "Jobs", "StoreSvc", "MainstreetAPI", "Postgres", "RPC", "ServiceKit", "TimeZones",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),

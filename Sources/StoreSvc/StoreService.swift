@@ -1,3 +1,4 @@
+import Jobs
 import MainstreetAPI
 import Postgres
 import RPC
@@ -13,9 +14,8 @@ import TimeZones
 /// - Reports: TriggerReport, GetReport, DownloadReport, GetUptimeLastHour
 struct StoreService: MainstreetAPI.StoreService {
   let postgres: PostgresClient
+  let jobs: Jobs
   let zones: TimeZones
-  /// Tells the worker in this process that there is a report to compute.
-  let reportSignal: WorkSignal
   var importSlots = ImportSlots()
   var importLimits = ImportLimits()
   var now: @Sendable () -> PostgresTimestamp = { .now() }

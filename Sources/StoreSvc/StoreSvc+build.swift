@@ -1,3 +1,4 @@
+import Jobs
 import MainstreetAPI
 import ServiceKit
 import ServiceLifecycle
@@ -12,12 +13,10 @@ extension StoreSvc {
       throw StartupFailure("the time zone database is not installed; install the package tzdata")
     }
     let database = try await context.database(of: StoreSvc.self)
-    let signal = WorkSignal()
-    let service = StoreService(postgres: database.client, zones: zones, reportSignal: signal)
-    let worker = ReportWorker(
-      postgres: database.client, zones: zones, signal: signal, logger: context.logger)
+    let jobs = Jobs(postgres: database.client, logger: context.logger)
+    let service = StoreService(postgres: database.client, jobs: jobs, zones: zones)
     return [
-      database, worker,
+      database, jobs, GenerateReport.worker(jobs, zones: zones, logger: context.logger),
       try context.rpcServer([service.serviceDefinition], interceptors: [.databaseErrors]),
     ]
   }

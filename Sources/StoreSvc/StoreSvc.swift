@@ -1,3 +1,4 @@
+import Jobs
 import Postgres
 import ServiceKit
 import ServiceLifecycle
@@ -16,6 +17,7 @@ struct StoreSvc: MigratingProgram {
   static let migrations = [
     Migration(
       version: 1, name: "stores_hours_polls_reports",
-      sql: String(decoding: PackageResources._001_stores_hours_polls_reports_sql, as: UTF8.self))
+      sql: String(decoding: PackageResources._001_stores_hours_polls_reports_sql, as: UTF8.self)),
+    Jobs.migration(version: 2, schema: schema, role: "mainstreet_store"),
   ]
 }

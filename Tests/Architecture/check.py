@@ -19,7 +19,7 @@ ARROWS = {
     "Postgres": {"CLibpq"},
     "Jobs": {"Postgres", "TimeZones"},
     "ServiceKit": {"HTTP2", "MainstreetAPI", "Postgres", "RPC", "Schema"},
-    "StoreSvc": {"Gzip", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit", "TimeZones"},
+    "StoreSvc": {"Gzip", "Jobs", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit", "TimeZones"},
     "Edge": {"MainstreetAPI", "RPC", "Schema", "ServiceKit"},
 }
 IMPORT = re.compile(r"^\s*(?:@\w+ +)*(?:(?:public|package|internal|private|fileprivate) +)?import +(?:\w+ +)?(\w+)", re.M)

@@ -66,23 +66,18 @@ CREATE TABLE store.imports (
 );
 
 CREATE TABLE store.reports (
-  tenant_id       uuid             NOT NULL,
-  report_id       uuid             NOT NULL,
-  status          text             NOT NULL CHECK (status IN ('queued', 'running', 'complete', 'failed')),
-  policy          text             NOT NULL CHECK (policy IN ('step')),
+  tenant_id       uuid        NOT NULL,
+  report_id       uuid        NOT NULL,
+  -- Of an open one its job says how it fares: it has the report's id.
+  status          text        NOT NULL CHECK (status IN ('open', 'complete', 'failed')),
+  policy          text        NOT NULL CHECK (policy IN ('step')),
   as_of           timestamptz,
   -- Which stores; all when null.
   store_ids       uuid[],
-  progress        double precision NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 1),
-  -- Which attempt runs. A worker that lost its lease is fenced off by it: its late result names an old one.
-  attempt         int              NOT NULL DEFAULT 0,
-  -- Attempts given back by a worker that was told to stop. They do not count as failures.
-  released        int              NOT NULL DEFAULT 0,
-  leased_until    timestamptz,
-  engine_version  text             NOT NULL DEFAULT '',
+  engine_version  text        NOT NULL DEFAULT '',
   row_count       bigint,
   failure_reason  text,
-  created_at      timestamptz      NOT NULL,
+  created_at      timestamptz NOT NULL,
   completed_at    timestamptz,
   CONSTRAINT reports_pkey PRIMARY KEY (tenant_id, report_id),
   CONSTRAINT reports_outcome_check CHECK (
@@ -90,7 +85,7 @@ CREATE TABLE store.reports (
 );
 
 -- A tenant has at most 20 of the one and keeps 100 of the other.
-CREATE INDEX reports_open_idx ON store.reports (tenant_id, created_at) WHERE status IN ('queued', 'running');
+CREATE INDEX reports_open_idx ON store.reports (tenant_id, created_at) WHERE status = 'open';
 CREATE INDEX reports_finished_idx ON store.reports (tenant_id, completed_at) WHERE completed_at IS NOT NULL;
 
 -- The finished CSV in pieces of at most 1 MiB, so that a download never holds more than one.
@@ -115,42 +110,6 @@ BEGIN
       'CREATE POLICY tenant ON store.%I
          USING (tenant_id = (SELECT NULLIF(current_setting(''mainstreet.tenant'', true), '''')::uuid))', guarded);
   END LOOP;
-END
-$$;
-
--- The report workers serve all tenants. This function is the only way across: it hands out one report and tells
--- whose it is; everything after that happens as that tenant. It runs as the owner, whom a policy of its own lets
--- see reports, and nothing but reports.
-CREATE POLICY worker ON store.reports TO CURRENT_ROLE USING (true);
-
--- Leases a report that waits, or whose worker has gone quiet. The tenants take turns: first who has the fewest
--- running, then whose last was completed the longest ago.
-CREATE FUNCTION store.claim_report(lease interval, most_attempts int)
-RETURNS TABLE (tenant_id uuid, report_id uuid, attempt int)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-  -- What has failed so often will not succeed; it must not keep the workers from the others.
-  UPDATE store.reports
-  SET status = 'failed', failure_reason = 'INTERNAL', completed_at = now(), leased_until = NULL
-  WHERE status = 'running' AND leased_until < now() AND attempt - released >= most_attempts;
-
-  RETURN QUERY
-  UPDATE store.reports AS r
-  SET status = 'running', attempt = r.attempt + 1, leased_until = now() + lease, progress = 0
-  FROM (
-    SELECT o.tenant_id, o.report_id FROM store.reports AS o
-    WHERE o.status = 'queued' OR (o.status = 'running' AND o.leased_until < now())
-    ORDER BY
-      (SELECT count(*) FROM store.reports AS r
-       WHERE r.tenant_id = o.tenant_id AND r.status = 'running' AND r.leased_until >= now()),
-      (SELECT max(f.completed_at) FROM store.reports AS f WHERE f.tenant_id = o.tenant_id) NULLS FIRST,
-      o.created_at
-    LIMIT 1
-    FOR UPDATE SKIP LOCKED
-  ) AS next
-  WHERE r.tenant_id = next.tenant_id AND r.report_id = next.report_id
-  RETURNING r.tenant_id, r.report_id, r.attempt;
 END
 $$;
 
@@ -188,10 +147,10 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION store.claim_report, store.ensure_poll_partitions FROM PUBLIC;
+REVOKE ALL ON FUNCTION store.ensure_poll_partitions FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA store TO mainstreet_store;
 GRANT SELECT, INSERT, UPDATE, DELETE
   ON store.stores, store.business_hours, store.polls, store.reports, store.report_chunks TO mainstreet_store;
 GRANT SELECT, INSERT ON store.imports TO mainstreet_store;
-GRANT EXECUTE ON FUNCTION store.claim_report, store.ensure_poll_partitions TO mainstreet_store;
+GRANT EXECUTE ON FUNCTION store.ensure_poll_partitions TO mainstreet_store;

@@ -1,193 +1,82 @@
-import NIOCore
+import Jobs
+import Logging
 import Postgres
 import TimeZones
 
-/// One attempt at computing a report: settle asOf → read stores → stream polls through the engine → save.
-struct GenerateReport {
-  let postgres: PostgresClient
-  let zones: TimeZones
-  let claim: ReportClaim
+/// The job of computing a report, of the same id. A tenant's are computed one at a time, so that its twenty leave room
+/// for others.
+struct GenerateReport: JobKind {
+  static let name = "generate_report"
+  static let queue = "reports"
 
-  private static let chunkSize = 1 << 20
-
-  /// - Parameter progress: told now and then the share that is done, 0 to 1.
-  /// - Returns: how many rows the report has.
-  func run(_ progress: (Double) -> Void) async throws -> Int {
-    guard let order = try await postgres.executeOne(SettleAsOf(claim: claim), tenant: claim.tenant) else {
-      throw LeaseLost()
-    }
-    let windows = ReportWindows(asOf: Instant(order.asOf))
-    let (csv, rowCount) = try await compute(windows, order.storeIDs, progress)
-    try await save(csv, rowCount)
-    return rowCount
+  static var options: JobOptions {
+    var options = JobOptions()
+    options.maxAttempts = 5
+    // What reading the polls alone may take.
+    options.timeout = .seconds(1800)
+    options.retry = RetryPolicy(base: .seconds(1), cap: .seconds(10))
+    return options
   }
 
-  /// Stores and polls are read from one snapshot, so that a report never mixes before and after.
-  private func compute(
-    _ windows: ReportWindows, _ storeIDs: [UUID]?, _ progress: (Double) -> Void
-  ) async throws -> (csv: [UInt8], rowCount: Int) {
-    let options = TransactionOptions(
-      isolation: .repeatableRead, isReadOnly: true, statementTimeout: .minutes(30))
-    return try await postgres.transaction(tenant: claim.tenant, options: options) { transaction in
-      let stores = try await transaction.execute(
-        LoadReportStores(tenant: claim.tenant, weekStart: windows.weekStart.timestamp, storeIDs: storeIDs))
-      var builder = try ReportBuilder(stores: stores, windows: windows) { [zones] in try zones.rules($0) }
-      try await transaction.copyOut(polls(windows, isPart: storeIDs != nil)) { chunks in
-        var rows = PollRows()
-        for try await chunk in chunks {
-          try rows.forEach(in: chunk) { store, at, isActive in
-            try builder.poll(store: store, at: at, isActive: isActive)
-          }
-          progress(builder.progress)
-        }
+  static func job(_ report: UUID, tenant: UUID) throws -> NewJob {
+    var job = try NewJob(GenerateReport(), tenant: tenant)
+    job.id = report
+    job.limit = KeyedLimit("reports/\(tenant)", Limit(running: 1))
+    return job
+  }
+
+  static func worker(_ jobs: Jobs, zones: TimeZones, logger: Logger) -> JobWorker {
+    var settings = WorkerSettings()
+    // Somebody waits for a report, and it is no harm if two compute it.
+    settings.lease = .seconds(4)
+    // Computing takes longer than a shutdown may: another worker is to begin at once.
+    settings.grace = .zero
+    return JobWorker(
+      jobs: jobs, queues: [queue: QueueSettings(concurrency: 2)],
+      handlers: [handler(postgres: jobs.postgres, zones: zones, logger: logger)], settings: settings)
+  }
+
+  static func handler(postgres: PostgresClient, zones: TimeZones, logger: Logger) -> JobHandler {
+    .on(GenerateReport.self) { _, context in
+      guard let tenant = context.tenant else {
+        throw JobError.permanent(code: "NO_TENANT", message: "a report is a tenant's")
       }
-      return try builder.finish()
-    }
-  }
-
-  private func polls(_ windows: ReportWindows, isPart: Bool) -> CopyCommand {
-    let (tenant, report) = (claim.tenant, claim.report)
-    let (start, end) = (windows.weekStart.timestamp, windows.asOf.timestamp)
-    if isPart {
-      return """
-        COPY (SELECT p.store_id, p.at, p.is_active FROM store.polls p
-              WHERE p.tenant_id = \(tenant) AND p.at > \(start) AND p.at <= \(end)
-                AND p.store_id IN (SELECT unnest(r.store_ids) FROM store.reports r
-                                   WHERE r.tenant_id = \(tenant) AND r.report_id = \(report))
-              ORDER BY p.store_id, p.at) TO STDOUT (FORMAT binary)
-        """
-    }
-    return """
-      COPY (SELECT p.store_id, p.at, p.is_active FROM store.polls p
-            WHERE p.tenant_id = \(tenant) AND p.at > \(start) AND p.at <= \(end)
-            ORDER BY p.store_id, p.at) TO STDOUT (FORMAT binary)
-      """
-  }
-
-  /// The chunks and the word that they are complete appear together, if the lease still holds.
-  private func save(_ csv: [UInt8], _ rowCount: Int) async throws {
-    try await postgres.transaction(tenant: claim.tenant) { transaction in
-      let completed = try await transaction.executeCount(
-        CompleteReport(claim: claim, engineVersion: ReportBuilder.engineVersion, rowCount: rowCount))
-      guard completed == 1 else { throw LeaseLost() }
-      for (ordinal, start) in stride(from: 0, to: csv.count, by: Self.chunkSize).enumerated() {
-        let bytes = ByteBuffer(bytes: csv[start..<min(start + Self.chunkSize, csv.count)])
-        try await transaction.executeCount(
-          InsertReportChunk(claim: claim, ordinal: Int32(ordinal), bytes: bytes))
+      let started = ContinuousClock.now
+      do {
+        let rowCount = try await ComputeReport(
+          postgres: postgres, zones: zones, tenant: tenant, job: context
+        ).run()
+        logger.info(
+          "report complete",
+          metadata: [
+            "report": "\(context.id)", "rows": "\(rowCount)", "elapsed": "\(ContinuousClock.now - started)",
+          ])
+      } catch let error as TimeZones.Unknown {
+        throw JobError.permanent(code: ReportJob.unknownTimezone, message: error.name)
       }
-      try await transaction.executeCount(DeleteOldReports(tenant: claim.tenant))
     }
   }
 }
 
-/// Without an asOf of its own a report ends at the tenant's newest poll; settled once, so that every attempt
-/// computes the same.
-struct SettleAsOf: Statement {
-  static let name = "SettleAsOf"
-  static let sql = """
-    UPDATE store.reports AS r
-    SET as_of = coalesce(
-      r.as_of,
-      (SELECT max(newest.at) FROM store.stores s CROSS JOIN LATERAL (
-         SELECT p.at FROM store.polls p WHERE p.tenant_id = s.tenant_id AND p.store_id = s.store_id
-         ORDER BY p.at DESC LIMIT 1) AS newest
-       WHERE s.tenant_id = $1),
-      r.created_at)
-    WHERE r.tenant_id = $1 AND r.report_id = $2 AND r.attempt = $3 AND r.status = 'running'
-    RETURNING r.as_of, r.store_ids
+/// What a report's job says about it, as SQL.
+enum ReportJob {
+  /// Joins to each report `r` that is not complete its job, as `j`.
+  static let join = """
+    LEFT JOIN LATERAL (
+      SELECT station, progress, finished_at, failures FROM store.jobs_find(r.report_id, r.tenant_id)
+      WHERE r.status <> 'complete') AS j ON true
     """
-  static let isIdempotent = true
-  var claim: ReportClaim
 
-  func bind(into bindings: inout Bindings) { bindings.append(claim) }
+  /// The one failure of which a tenant is told more than that there was one.
+  static let unknownTimezone = "UNKNOWN_TIMEZONE"
 
-  static func decode(_ row: inout RowReader) throws -> (asOf: PostgresTimestamp, storeIDs: [UUID]?) {
-    (try row.next(), try row.next())
-  }
-}
-
-struct LoadReportStores: Statement {
-  static let name = "LoadReportStores"
-  static let sql = """
-    SELECT s.store_id, s.external_id, s.timezone,
-      ARRAY(SELECT \(StoredHours.packedSQL) FROM store.business_hours h
-            WHERE h.tenant_id = s.tenant_id AND h.store_id = s.store_id),
-      (SELECT p.is_active FROM store.polls p
-       WHERE p.tenant_id = s.tenant_id AND p.store_id = s.store_id AND p.at <= $2
-       ORDER BY p.at DESC LIMIT 1)
-    FROM store.stores s
-    WHERE s.tenant_id = $1 AND ($3::uuid[] IS NULL OR s.store_id = ANY ($3))
-    ORDER BY s.store_id
+  /// Why a report failed whose job has ended without success, or is forgotten.
+  static let reason = """
+    CASE
+      WHEN j.station = 'cancelled' THEN 'CANCELLED'
+      WHEN j.failures->-1->>'code' = '\(unknownTimezone)'
+        THEN '\(unknownTimezone): ' || (j.failures->-1->>'message')
+      ELSE 'INTERNAL'
+    END
     """
-  static let isIdempotent = true
-  var tenant: UUID
-  var weekStart: PostgresTimestamp
-  var storeIDs: [UUID]?
-
-  func bind(into bindings: inout Bindings) {
-    bindings.append(tenant)
-    bindings.append(weekStart)
-    bindings.append(storeIDs)
-  }
-
-  static func decode(_ row: inout RowReader) throws -> ReportStore {
-    let id: UUID = try row.next()
-    let externalID: String? = try row.next()
-    let zone: String = try row.next()
-    let hours: [Int64] = try row.next()
-    return ReportStore(
-      id: id, label: externalID ?? id.description, zone: zone,
-      schedule: WeeklySchedule(hours.compactMap { StoredHours(packed: $0).interval }),
-      carriedIn: try row.next())
-  }
-}
-
-struct CompleteReport: Statement {
-  static let name = "CompleteReport"
-  static let sql = """
-    UPDATE store.reports
-    SET status = 'complete', progress = 1, engine_version = $4, row_count = $5, completed_at = now(),
-      leased_until = NULL
-    WHERE tenant_id = $1 AND report_id = $2 AND attempt = $3 AND status = 'running'
-    """
-  var claim: ReportClaim
-  var engineVersion: String
-  var rowCount: Int
-
-  func bind(into bindings: inout Bindings) {
-    bindings.append(claim)
-    bindings.append(engineVersion)
-    bindings.append(rowCount)
-  }
-}
-
-/// A tenant keeps its newest finished reports, complete or failed; the others go, with their chunks.
-struct DeleteOldReports: Statement {
-  static let name = "DeleteOldReports"
-  static let mostFinished = 100
-  static let sql = """
-    DELETE FROM store.reports
-    WHERE tenant_id = $1 AND report_id IN (
-      SELECT report_id FROM store.reports WHERE tenant_id = $1 AND completed_at IS NOT NULL
-      ORDER BY completed_at DESC, report_id DESC OFFSET \(mostFinished))
-    """
-  var tenant: UUID
-
-  func bind(into bindings: inout Bindings) { bindings.append(tenant) }
-}
-
-struct InsertReportChunk: Statement {
-  static let name = "InsertReportChunk"
-  static let sql =
-    "INSERT INTO store.report_chunks (tenant_id, report_id, ordinal, bytes) VALUES ($1, $2, $3, $4)"
-  var claim: ReportClaim
-  var ordinal: Int32
-  var bytes: ByteBuffer
-
-  func bind(into bindings: inout Bindings) {
-    bindings.append(claim.tenant)
-    bindings.append(claim.report)
-    bindings.append(ordinal)
-    bindings.append(bytes)
-  }
 }

@@ -16,12 +16,24 @@ extension StoreService {
   }
 }
 
+/// One statement sees report and job at one moment.
 struct FindReport: Statement {
   static let name = "FindReport"
   static let sql = """
-    SELECT report_id, status, progress, as_of, engine_version, row_count, created_at, completed_at,
-      failure_reason
-    FROM store.reports WHERE tenant_id = $1 AND report_id = $2
+    SELECT r.report_id, s.status,
+      CASE s.status WHEN 'complete' THEN 1 WHEN 'running' THEN j.progress ELSE 0 END, r.as_of,
+      r.engine_version, r.row_count, r.created_at,
+      CASE WHEN s.status IN ('complete', 'failed') THEN coalesce(r.completed_at, j.finished_at) END,
+      CASE s.status WHEN 'failed' THEN coalesce(r.failure_reason, \(ReportJob.reason)) END
+    FROM store.reports AS r \(ReportJob.join)
+      CROSS JOIN LATERAL (
+        SELECT CASE
+          WHEN r.status = 'complete' THEN 'complete'
+          WHEN j.station = 'running' THEN 'running'
+          WHEN j.station IN ('ready', 'scheduled', 'blocked') THEN 'queued'
+          ELSE 'failed'
+        END) AS s (status)
+    WHERE r.tenant_id = $1 AND r.report_id = $2
     """
   static let isIdempotent = true
   var tenant: UUID
@@ -34,7 +46,7 @@ struct FindReport: Statement {
 
   static func decode(_ row: inout RowReader) throws -> Report {
     Report(
-      reportId: try row.next(UUID.self).description, status: ReportStatus(stored: try row.next()),
+      reportId: try row.next(UUID.self).description, status: ReportStatus(found: try row.next()),
       progress: try row.next(), asOf: try row.next(PostgresTimestamp?.self).map { Timestamp($0) },
       policy: .step, engineVersion: try row.next(), rowCount: try row.next(),
       createdAt: Timestamp(try row.next(PostgresTimestamp.self)),
@@ -44,9 +56,9 @@ struct FindReport: Statement {
 }
 
 extension ReportStatus {
-  init(stored: String) {
+  fileprivate init(found: String) {
     self =
-      switch stored {
+      switch found {
       case "queued": .queued
       case "running": .running
       case "complete": .complete

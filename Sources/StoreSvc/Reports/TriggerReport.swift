@@ -1,3 +1,4 @@
+import Jobs
 import MainstreetAPI
 import Postgres
 import RPC
@@ -14,12 +15,16 @@ extension StoreService {
         FindMissingStore(tenant: tenant, ids: storeIDs), tenant: tenant, deadline: context.deadline)
       if let stranger { throw ReportError.unknownStore(stranger.description).rpcError }
     }
-    let report = QueueReport(
+    let report = OpenReport(
       tenant: tenant, id: .v7(now: now), asOf: try Self.asOf(request.asOf, now: now),
       storeIDs: storeIDs.isEmpty ? nil : storeIDs, now: now)
-    let queued = try await postgres.executeCount(report, tenant: tenant, deadline: context.deadline)
-    guard queued == 1 else { throw ReportError.tooManyOpen(QueueReport.mostOpen).rpcError }
-    reportSignal.notify()
+    try await postgres.transaction(tenant: tenant, deadline: context.deadline) { transaction in
+      let closed = try await transaction.executeCount(CloseDeadReports(tenant: tenant))
+      if closed > 0 { try await transaction.executeCount(DeleteOldReports(tenant: tenant)) }
+      let opened = try await transaction.executeCount(report)
+      guard opened == 1 else { throw ReportError.tooManyOpen(OpenReport.mostOpen).rpcError }
+      try await jobs.add(GenerateReport.job(report.id, tenant: tenant), in: transaction)
+    }
     return TriggerReportResponse(reportId: report.id.description)
   }
 
@@ -56,14 +61,32 @@ struct FindMissingStore: Statement {
   static func decode(_ row: inout RowReader) throws -> UUID { try row.next() }
 }
 
-/// Queues nothing when the tenant has as many already. Those who ask at the same instant may get one or two more in.
-struct QueueReport: Statement {
-  static let name = "QueueReport"
+/// Reports whose job ended without success are not open any more: their job's word is kept with them.
+struct CloseDeadReports: Statement {
+  static let name = "CloseDeadReports"
+  static let sql = """
+    UPDATE store.reports AS closing
+    SET status = 'failed', failure_reason = dead.reason, completed_at = dead.at
+    FROM (
+      SELECT r.report_id, \(ReportJob.reason) AS reason, coalesce(j.finished_at, now()) AS at
+      FROM store.reports AS r \(ReportJob.join)
+      WHERE r.tenant_id = $1 AND r.status = 'open' AND coalesce(j.station, 'dead') IN ('dead', 'cancelled')
+    ) AS dead
+    WHERE closing.tenant_id = $1 AND closing.report_id = dead.report_id AND closing.status = 'open'
+    """
+  static let isIdempotent = true
+  var tenant: UUID
+
+  func bind(into bindings: inout Bindings) { bindings.append(tenant) }
+}
+
+/// Opens nothing when the tenant has as many already. Those who ask at the same instant may get one or two more in.
+struct OpenReport: Statement {
+  static let name = "OpenReport"
   static let sql = """
     INSERT INTO store.reports (tenant_id, report_id, status, policy, as_of, store_ids, created_at)
-    SELECT $1, $2, 'queued', 'step', $3, $4, $5
-    WHERE (SELECT count(*) FROM store.reports
-           WHERE tenant_id = $1 AND status IN ('queued', 'running')) < \(mostOpen)
+    SELECT $1, $2, 'open', 'step', $3, $4, $5
+    WHERE (SELECT count(*) FROM store.reports WHERE tenant_id = $1 AND status = 'open') < \(mostOpen)
     """
   static let mostOpen = 20
   var tenant: UUID

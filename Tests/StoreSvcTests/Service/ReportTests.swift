@@ -3,6 +3,7 @@ import NIOCore
 import RPC
 import Testing
 
+@testable import Jobs
 @testable import Postgres
 @testable import StoreSvc
 
@@ -88,93 +89,149 @@ struct ReportTests {
   func takeover() async throws {
     try await TestHouse.with(works: false) { house in
       _ = try await house.importFile(.polls, Self.polls)
-      let id = try await house.stores.triggerReport(
-        TriggerReportRequest(), options: CallOptions(metadata: TestHouse.principal())
-      ).message.reportId
-      let running = try await house.download(id)
-      #expect(running.type == "application/json" && running.body == #"{"status":"Running","progress":0.0}"#)
+      let id = try await house.trigger()
+      let waiting = try await house.download("\(id)")
+      #expect(waiting.type == "application/json" && waiting.body == #"{"status":"Running","progress":0.0}"#)
+      #expect(try await house.getReport(id).status == .queued)
 
-      // A lease of no length is one that has run out.
-      var timing = ReportWorker.Timing()
-      timing.lease = .zero
-      let dead = try #require(try await house.postgres.executeOne(ClaimReport(timing: timing), tenant: nil))
-      #expect(dead.attempt == 1)
-      timing.lease = .seconds(60)
-      let alive = try #require(try await house.postgres.executeOne(ClaimReport(timing: timing), tenant: nil))
-      #expect(alive.report == dead.report && alive.attempt == 2)
-      #expect(try await house.postgres.executeOne(ClaimReport(timing: timing), tenant: nil) == nil)
+      let dead = try await ReportHand(house)
+      let lost = try await dead.takeOne()
+      #expect(lost.id == id && lost.attempt == 1)
+      try await dead.die()
+      let alive = try await ReportHand(house)
+      let taken = try await alive.takeOne()
+      #expect(taken.id == id && taken.attempt == 2)
+      #expect(try await ReportHand(house).take().isEmpty)
 
-      await #expect(throws: LeaseLost.self) {
-        try await GenerateReport(postgres: house.postgres, zones: house.zones, claim: dead).run { _ in }
-      }
-      await house.worker.work(on: alive)
-      #expect(try await house.download(id).body.hasPrefix(ReportCSV.header))
-      // Saving twice is refused as well.
-      await house.worker.work(on: alive)
-      let report = try await house.stores.getReport(
-        GetReportRequest(reportId: id), options: CallOptions(metadata: TestHouse.principal()))
-      #expect(report.message.status == .complete && report.message.rowCount == 2)
+      await #expect(throws: JobError.lost) { try await dead.compute(lost) }
+      #expect(try await house.getReport(id).status == .running)
+      try await alive.compute(taken)
+      #expect(try await house.download("\(id)").body.hasPrefix(ReportCSV.header))
+      // Whoever comes late, however late, changes nothing.
+      try await dead.compute(lost)
+      let report = try await house.getReport(id)
+      #expect(report.status == .complete && report.rowCount == 2)
+      #expect(try await house.jobs.find(id, tenant: TestHouse.tenant)?.station == .succeeded)
     }
   }
 
-  @Test("A report that kills its workers is given up")
+  @Test("How far a report is, is told while it runs")
+  func progress() async throws {
+    try await TestHouse.with(works: false) { house in
+      let id = try await house.trigger()
+      let hand = try await ReportHand(house)
+      try await hand.report(0.25, of: try await hand.takeOne())
+      let report = try await house.getReport(id)
+      #expect(report.status == .running && report.progress == 0.25)
+      #expect(try await house.download("\(id)").body == #"{"status":"Running","progress":0.25}"#)
+    }
+  }
+
+  @Test("A report that kills its workers is given up, and does not count among those that wait")
   func givenUp() async throws {
     try await TestHouse.with(works: false) { house in
-      let id = try await house.stores.triggerReport(
-        TriggerReportRequest(), options: CallOptions(metadata: TestHouse.principal())
-      ).message.reportId
-      var timing = ReportWorker.Timing()
-      timing.lease = .zero
-      for attempt in 1...timing.mostAttempts {
-        let claim = try await house.postgres.executeOne(ClaimReport(timing: timing), tenant: nil)
-        #expect(claim?.attempt == attempt)
+      let id = try await house.trigger()
+      for attempt in 1...3 {
+        let hand = try await ReportHand(house)
+        #expect(try await hand.takeOne().attempt == attempt)
+        try await hand.die()
       }
-      #expect(try await house.postgres.executeOne(ClaimReport(timing: timing), tenant: nil) == nil)
-      #expect(try await house.download(id).body == #"{"status":"Failed","reason":"INTERNAL"}"#)
+      #expect(try await ReportHand(house).take().isEmpty)
+      #expect(try await house.download("\(id)").body == #"{"status":"Failed","reason":"INTERNAL"}"#)
+      for _ in 0..<OpenReport.mostOpen { _ = try await house.trigger() }
+      let report = try await house.getReport(id)
+      #expect(report.status == .failed && report.failureReason == "INTERNAL" && report.completedAt != nil)
+    }
+  }
+
+  @Test(
+    "A report that cannot be computed has failed at once, with the reason; run again, it may yet be complete")
+  func redriven() async throws {
+    try await TestHouse.with { house in
+      let store = try await house.create()
+      func move(to zone: String) async throws {
+        try await house.superuser.run(
+          sql: "UPDATE store.stores SET timezone = '\(zone)' WHERE store_id = '\(store.storeId)'")
+      }
+      _ = try await house.stores.setBusinessHours(
+        SetBusinessHoursRequest(
+          storeId: store.storeId,
+          hours: [BusinessHours(dayOfWeek: 0, startTime: "09:00", endTime: "12:00")]),
+        options: CallOptions(metadata: TestHouse.principal()))
+      try await move(to: "Mars/Olympus")
+      let failed = try await house.report()
+      #expect(failed.status == .failed && failed.failureReason == "UNKNOWN_TIMEZONE: Mars/Olympus")
+      #expect(failed.completedAt != nil && failed.progress == 0)
+      #expect(
+        try await house.download(failed.reportId).body
+          == #"{"status":"Failed","reason":"UNKNOWN_TIMEZONE: Mars/Olympus"}"#)
+      // Another closes the first, which changes nothing about it.
+      _ = try await house.report()
+      let id = try #require(UUID(failed.reportId))
+      #expect(try await house.getReport(id) == failed)
+
+      try await move(to: "America/New_York")
+      var filter = DeadJobFilter()
+      filter.ids = [id]
+      #expect(try await house.jobs.dead(filter).map(\.errorCode) == ["UNKNOWN_TIMEZONE"])
+      #expect(try await house.jobs.redrive(filter) == 1)
+      _ = try await house.wait(for: id, at: .succeeded)
+      let report = try await house.getReport(id)
+      #expect(report.status == .complete && report.rowCount == 1 && report.failureReason == nil)
+    }
+  }
+
+  @Test("A report whose job was called off has failed")
+  func cancelled() async throws {
+    try await TestHouse.with(works: false) { house in
+      let id = try await house.trigger()
+      #expect(try await house.jobs.cancel(id, tenant: TestHouse.tenant) == .cancelled)
+      let report = try await house.getReport(id)
+      #expect(report.status == .failed && report.failureReason == "CANCELLED")
+    }
+  }
+
+  @Test("A report that is refused leaves no job behind")
+  func together() async throws {
+    try await TestHouse.with(works: false) { house in
+      for _ in 0..<OpenReport.mostOpen { _ = try await house.trigger() }
+      try await expectReason("TOO_MANY_REPORTS") { try await house.trigger() }
+      let counts = try await house.jobs.counts()
+      #expect(counts.map(\.jobs) == [Int64(OpenReport.mostOpen)])
     }
   }
 
   @Test("Two workers never compute the same report")
   func manyWorkers() async throws {
     try await TestHouse.with(works: false) { house in
-      for _ in 0..<20 {
-        _ = try await house.stores.triggerReport(
-          TriggerReportRequest(), options: CallOptions(metadata: TestHouse.principal()))
-      }
-      let claims = try await withThrowingTaskGroup(of: [UUID].self) { group in
+      for _ in 0..<20 { _ = try await house.trigger(as: .v7(now: .now())) }
+      let taken = try await withThrowingTaskGroup(of: [UUID].self) { group in
         for _ in 0..<4 {
           group.addTask {
-            var claimed: [UUID] = []
-            while let claim = try await house.postgres.executeOne(
-              ClaimReport(timing: ReportWorker.Timing()), tenant: nil)
-            {
-              claimed.append(claim.report)
-            }
-            return claimed
+            let hand = try await ReportHand(house)
+            var taken: [UUID] = []
+            while let job = try await hand.take().first { taken.append(job.id) }
+            return taken
           }
         }
         return try await group.reduce(into: [UUID]()) { $0 += $1 }
       }
-      #expect(claims.count == 20 && Set(claims).count == 20)
+      #expect(taken.count == 20 && Set(taken).count == 20)
     }
   }
 
   @Test("Twenty reports of a tenant may wait; another tenant's first comes before the second of them")
   func fairQueue() async throws {
     try await TestHouse.with(works: false) { house in
-      func trigger(_ tenant: UUID) async throws {
-        _ = try await house.stores.triggerReport(
-          TriggerReportRequest(), options: CallOptions(metadata: TestHouse.principal(tenant)))
-      }
-      for _ in 0..<QueueReport.mostOpen { try await trigger(TestHouse.tenant) }
-      try await expectReason("TOO_MANY_REPORTS") { try await trigger(TestHouse.tenant) }
-      try await trigger(TestHouse.stranger)
-      var order: [UUID] = []
-      for _ in 0..<3 {
-        let claim = ClaimReport(timing: ReportWorker.Timing())
-        order.append(try #require(try await house.postgres.executeOne(claim, tenant: nil)).tenant)
-      }
-      #expect(order == [TestHouse.tenant, TestHouse.stranger, TestHouse.tenant])
+      for _ in 0..<OpenReport.mostOpen { _ = try await house.trigger() }
+      try await expectReason("TOO_MANY_REPORTS") { try await house.trigger() }
+      _ = try await house.trigger(as: TestHouse.stranger)
+      let hand = try await ReportHand(house)
+      let first = try await hand.take(30)
+      #expect(first.count == 2 && Set(first.map(\.tenant)) == [TestHouse.tenant, TestHouse.stranger])
+      #expect(try await hand.take(30).isEmpty)
+      try await hand.finish(try #require(first.first { $0.tenant == TestHouse.tenant }))
+      #expect(try await hand.take(30).map(\.tenant) == [TestHouse.tenant])
     }
   }
 
@@ -198,17 +255,22 @@ struct ReportTests {
   @Test("An attempt that a shutdown cut short does not count")
   func givenBack() async throws {
     try await TestHouse.with(works: false) { house in
-      _ = try await house.stores.triggerReport(
-        TriggerReportRequest(), options: CallOptions(metadata: TestHouse.principal()))
-      for attempt in 1...2 * house.worker.timing.mostAttempts {
-        let find = ClaimReport(timing: house.worker.timing)
-        let claim = try #require(try await house.postgres.executeOne(find, tenant: nil))
-        #expect(claim.attempt == attempt)
-        await Task {
-          withUnsafeCurrentTask { $0?.cancel() }
-          await house.worker.work(on: claim)
-        }.value
+      let id = try await house.trigger()
+      try await house.superuser.transaction(tenant: nil) { transaction in
+        // Keeps whoever computes the report waiting.
+        try await transaction.execute(sql: "LOCK TABLE store.business_hours")
+        for attempt in 1...GenerateReport.options.maxAttempts + 1 {
+          try await house.working {
+            let running = try await house.wait(for: id, at: .running)
+            #expect(running.attempt == attempt)
+          }
+          let status = try #require(try await house.jobs.find(id, tenant: TestHouse.tenant))
+          #expect(status.station == .ready && status.failures == nil)
+          #expect(try await house.getReport(id).status == .queued)
+        }
       }
+      try await house.working { _ = try await house.wait(for: id, at: .succeeded) }
+      #expect(try await house.getReport(id).status == .complete)
     }
   }
 

@@ -9,6 +9,7 @@ import ServiceLifecycle
 import Synchronization
 import Testing
 
+@testable import Jobs
 @testable import Postgres
 @testable import StoreSvc
 @testable import TimeZones
@@ -20,7 +21,7 @@ struct TestHouse: Sendable {
   let postgres: PostgresClient
   /// As the superuser, whom row-level security does not bind.
   let superuser: PostgresClient
-  let worker: ReportWorker
+  let jobs: Jobs
   let zones: TimeZones
 
   static let tenant = UUID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0001)
@@ -71,8 +72,11 @@ struct TestHouse: Sendable {
     let superuser = try client(url)
     try await superuser.run(
       sql:
-        "TRUNCATE store.stores, store.business_hours, store.polls, store.imports, store.reports, store.report_chunks"
-    )
+        """
+        TRUNCATE store.stores, store.business_hours, store.polls, store.imports, store.reports, store.report_chunks,
+          store.jobs_ready, store.jobs_blocked, store.jobs_scheduled, store.jobs_running, store.jobs_history,
+          store.jobs_dead, store.jobs_workers, store.jobs_queues, store.jobs_limits, store.jobs_crons
+        """)
     await superuser.loop.drain()
   }
 
@@ -81,10 +85,9 @@ struct TestHouse: Sendable {
   ) async throws -> Result {
     let superuser = try client(url)
     let zones = try TimeZones()
-    let postgres = try client(url + "&user=mainstreet_store")
-    let signal = WorkSignal()
-    let service = Rpcs(postgres: postgres, zones: zones, reportSignal: signal)
-    let worker = ReportWorker(postgres: postgres, zones: zones, signal: signal, logger: .quiet)
+    let postgres = try client(url + "&user=mainstreet_store", schema: StoreSvc.schema)
+    let jobs = Jobs(postgres: postgres, logger: .quiet)
+    let service = Rpcs(postgres: postgres, jobs: jobs, zones: zones)
     let admission = Admission(trustsDevelopmentPrincipal: true)
     var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
     configuration.shutdownGrace = .seconds(2)
@@ -92,7 +95,10 @@ struct TestHouse: Sendable {
       services: [service.serviceDefinition], configuration: configuration,
       admit: { try admission.admit($0, $1) }, interceptors: [.databaseErrors], logger: .quiet)
     let serving = ServiceGroup(
-      services: works ? [postgres, server, worker] : [postgres, server], logger: .quiet)
+      services: works
+        ? [postgres, jobs, server, GenerateReport.worker(jobs, zones: zones, logger: .quiet)]
+        : [postgres, server],
+      logger: .quiet)
     return try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await serving.run() }
       let port = try await server.boundAddress.port ?? 0
@@ -101,7 +107,7 @@ struct TestHouse: Sendable {
       group.addTask { try await calling.run() }
       let house = TestHouse(
         stores: StoreServiceClient(client), postgres: postgres, superuser: superuser,
-        worker: worker, zones: zones)
+        jobs: jobs, zones: zones)
       let outcome: Swift.Result<Result, any Error>
       do { outcome = .success(try await body(house)) } catch { outcome = .failure(error) }
       await calling.triggerGracefulShutdown()
@@ -112,8 +118,9 @@ struct TestHouse: Sendable {
     }
   }
 
-  private static func client(_ url: String) throws -> PostgresClient {
+  private static func client(_ url: String, schema: String? = nil) throws -> PostgresClient {
     var configuration = PostgresClient.Configuration(url: url, applicationName: "StoreSvcTests")
+    configuration.schema = schema
     configuration.sharedConnections = 1
     configuration.shutdownGrace = .seconds(2)
     return try PostgresClient(configuration: configuration, logger: .quiet)
@@ -184,6 +191,19 @@ extension TestHouse {
       ).message
       if report.status == .complete || report.status == .failed { return report }
     }
+  }
+
+  /// Asks for a report and leaves it to whoever computes it.
+  func trigger(as tenant: UUID = tenant) async throws -> UUID {
+    let answer = try await stores.triggerReport(
+      TriggerReportRequest(), options: CallOptions(metadata: Self.principal(tenant)))
+    return try #require(UUID(answer.message.reportId))
+  }
+
+  func getReport(_ id: UUID) async throws -> Report {
+    try await stores.getReport(
+      GetReportRequest(reportId: "\(id)"), options: CallOptions(metadata: Self.principal())
+    ).message
   }
 
   /// The body of a download with its type and disposition.

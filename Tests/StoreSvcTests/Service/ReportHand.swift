@@ -1,0 +1,90 @@
+import ServiceLifecycle
+import Testing
+
+@testable import Jobs
+@testable import Postgres
+@testable import StoreSvc
+
+/// A worker of reports that does by hand, one step at a time, what `JobWorker` does by itself.
+struct ReportHand: Sendable {
+  let house: TestHouse
+  let id: Int64
+
+  init(_ house: TestHouse) async throws {
+    self.house = house
+    id = try #require(try await house.postgres.executeOne(EnlistWorker(worker: "hand"), tenant: nil))
+  }
+
+  func take(_ most: Int = 1) async throws -> [FetchedJob] {
+    let fetch = FetchJobs(
+      worker: id, queue: GenerateReport.queue, most: most, share: most, firstLane: 0,
+      floors: Array(repeating: 0, count: 256), suspects: 1)
+    return try await house.postgres.execute(fetch, tenant: nil).compactMap { row in
+      guard case .job(var job) = row else { return nil }
+      job.worker = id
+      return job
+    }
+  }
+
+  func takeOne() async throws -> FetchedJob { try #require(try await take().first) }
+
+  /// Runs what a worker would run. Throws what its handler throws.
+  func compute(_ job: FetchedJob) async throws {
+    let handler = GenerateReport.handler(postgres: house.postgres, zones: house.zones, logger: .quiet)
+    let context = JobContext(
+      id: job.id, attempt: Int(job.attempt), failures: job.failed, tenant: job.tenant,
+      deadline: .now + handler.options.timeout, worker: id, slot: RunSlot())
+    try await handler.run(job.payload, context)
+  }
+
+  func report(_ progress: Double, of job: FetchedJob) async throws {
+    _ = try await house.postgres.executeOne(Beat(worker: id, progress: [(job.id, progress)]), tenant: nil)
+  }
+
+  /// Acknowledges without having done anything, and lets in those that its limit held back.
+  func finish(_ job: FetchedJob) async throws {
+    _ = try await house.postgres.execute(
+      FinishJobs(worker: id, jobs: [job.id], attempts: [job.attempt]), tenant: nil)
+    let keys = job.limitKey.map { [$0] } ?? []
+    _ = try await house.postgres.execute(
+      UnblockJobs(keys: keys, counts: keys.map { _ in 1 }), tenant: nil)
+  }
+
+  /// Another has watched it, and heard nothing for the length of a lease.
+  func die() async throws {
+    let beat = try await house.superuser.executeOne(FindBeat(worker: id), tenant: nil)
+    _ = try await house.postgres.executeOne(BuryWorker(worker: id, stillAt: beat), tenant: nil)
+  }
+}
+
+extension TestHouse {
+  /// Works the reports while `body` runs, then shuts down in an orderly way.
+  func working(_ body: @Sendable () async throws -> Void) async throws {
+    let worker = GenerateReport.worker(jobs, zones: zones, logger: .quiet)
+    let group = ServiceGroup(services: [worker], logger: .quiet)
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+      tasks.addTask { try await group.run() }
+      let outcome: Swift.Result<Void, any Error>
+      do { outcome = .success(try await body()) } catch { outcome = .failure(error) }
+      await group.triggerGracefulShutdown()
+      try await tasks.waitForAll()
+      try outcome.get()
+    }
+  }
+
+  /// Waits until the job is at such a station.
+  func wait(for job: UUID, at station: JobStation) async throws -> JobStatus {
+    while true {
+      if let status = try await jobs.find(job, tenant: nil), status.station == station { return status }
+      try await Task.sleep(for: .milliseconds(5))
+    }
+  }
+}
+
+private struct FindBeat: Statement {
+  static let name = "FindBeat"
+  static let sql = "SELECT beat FROM store.jobs_workers WHERE worker_id = $1"
+  var worker: Int64
+  func bind(into bindings: inout Bindings) { bindings.append(worker) }
+  static func decode(_ row: inout RowReader) throws -> Int64 { try row.next() }
+}
