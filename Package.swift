@@ -115,7 +115,7 @@ let package = Package(
     .target(
       name: "ServiceKit",
       dependencies: [
-        "HTTP2", "MainstreetAPI", "RPC", "Postgres", "Schema",
+        "HTTP2", "Jobs", "MainstreetAPI", "RPC", "Postgres", "Schema",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),

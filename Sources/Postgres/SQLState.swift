@@ -9,6 +9,8 @@ package struct SQLState: RawRepresentable, Hashable, Sendable, CustomStringConve
 
   package static let featureNotSupported = Self("0A000")
   package static let characterNotInRepertoire = Self("22021")
+  package static let invalidTextRepresentation = Self("22P02")
+  package static let untranslatableCharacter = Self("22P05")
   package static let notNullViolation = Self("23502")
   package static let foreignKeyViolation = Self("23503")
   package static let uniqueViolation = Self("23505")

@@ -17,7 +17,12 @@ extension StoreSvc {
     let service = StoreService(postgres: database.client, jobs: jobs, zones: zones)
     return [
       database, jobs, GenerateReport.worker(jobs, zones: zones, logger: context.logger),
-      try context.rpcServer([service.serviceDefinition], interceptors: [.databaseErrors]),
+      try context.rpcServer(
+        [
+          service.serviceDefinition,
+          JobsAdmin(jobs: jobs, queues: [GenerateReport.queue]).serviceDefinition,
+        ],
+        interceptors: [.databaseErrors]),
     ]
   }
 }

@@ -18,7 +18,7 @@ ARROWS = {
     "MainstreetAPI": {"CMainstreetProto", "CProtobufC", "RPC", "Schema"},
     "Postgres": {"CLibpq"},
     "Jobs": {"Postgres", "TimeZones"},
-    "ServiceKit": {"HTTP2", "MainstreetAPI", "Postgres", "RPC", "Schema"},
+    "ServiceKit": {"HTTP2", "Jobs", "MainstreetAPI", "Postgres", "RPC", "Schema"},
     "StoreSvc": {"Gzip", "Jobs", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit", "TimeZones"},
     "Edge": {"MainstreetAPI", "RPC", "Schema", "ServiceKit"},
 }

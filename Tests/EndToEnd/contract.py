@@ -14,7 +14,8 @@ PRINCIPAL = (("mainstreet-principal", f"v0;tenant={TENANT};subject=grpcio;roles=
 
 @functools.cache
 def pool():
-    protos = ["mainstreet/store/v1/store_service.proto", "grpc/health/v1/health.proto", "grpc/reflection/v1/reflection.proto"]
+    protos = ["mainstreet/store/v1/store_service.proto", "mainstreet/jobs/v1/jobs_service.proto"]
+    protos += ["grpc/health/v1/health.proto", "grpc/reflection/v1/reflection.proto"]
     with tempfile.NamedTemporaryFile() as output:
         subprocess.run(
             ["protoc", "-I", ROOT / "proto", "--include_imports", f"--descriptor_set_out={output.name}", *protos],
@@ -46,6 +47,10 @@ def call(channel, service, method):
 
 def store(channel, method):
     return call(channel, "mainstreet.store.v1.StoreService", method)
+
+
+def jobs(channel, method):
+    return call(channel, "mainstreet.jobs.v1.JobsService", method)
 
 
 def connect(platform):

@@ -69,6 +69,7 @@ def test_health_is_listed_for_every_service(channel):
     listed = call(channel, "grpc.health.v1.Health", "List")(message("grpc.health.v1.HealthListRequest"))
     assert {name: health.status for name, health in listed.statuses.items()} == {
         "": 1,
+        "mainstreet.jobs.v1.JobsService": 1,
         "mainstreet.store.v1.StoreService": 1,
     }
 
@@ -95,6 +96,7 @@ def test_reflection_tells_the_official_client_the_contract(channel):
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
+        "mainstreet.jobs.v1.JobsService",
         V1 + "StoreService",
     ]
     reflected = descriptor_pool.DescriptorPool(database)

@@ -62,7 +62,7 @@ struct RunningTests {
         let dead = try await queue.wait(for: never.id)
         #expect(dead.station == .dead)
         #expect(dead.attempt == 3)
-        #expect(dead.failures?.text.contains(#""code": "Trouble""#) == true)
+        #expect(dead.failures.last?.code == "Trouble")
         #expect(try await queue.count("dead", where: "error_code = 'Trouble' AND failed = 3") == 1)
       }
     }

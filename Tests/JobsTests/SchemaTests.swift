@@ -12,7 +12,7 @@ struct SchemaTests {
     CronEntries.self, DeclareCron.self, DeclareLimit.self,
     DeclareQueueLimit.self, DeleteDeadJobs.self, EditDeadJob.self, EnlistWorker.self, FetchJobs.self,
     FindJob.self, FinishJobs.self, GroupDeadJobs.self,
-    KeepHistory.self, ListDeadJobs.self,
+    KeepHistory.self, ListCrons.self, ListDeadJobs.self, ListQueues.self, PauseCron.self,
     NotifyOfJobs.self, PauseQueue.self, ReclaimJobs.self, RedriveJobs.self, ServerTime.self, SettleJobs.self,
     StageJobs.self,
     UnblockJobs.self, UnblockJobsAfter.self, WatchWorkers.self,

@@ -195,7 +195,7 @@ struct WorkerTests {
       let added = try await queue.add(["a"])
       try await queue.working([]) {
         let status = try await queue.wait(for: added[0].id) { $0.station == .scheduled }
-        #expect(status.failures == nil)
+        #expect(status.failures.isEmpty)
       }
     }
   }

@@ -5,6 +5,8 @@
 #include "Generated/grpc/health/v1/health.pb-c.h"
 #include "Generated/grpc/reflection/v1/reflection.pb-c.h"
 #include "Generated/google/protobuf/timestamp.pb-c.h"
+#include "Generated/mainstreet/jobs/v1/job.pb-c.h"
+#include "Generated/mainstreet/jobs/v1/jobs_service.pb-c.h"
 #include "Generated/mainstreet/store/v1/poll.pb-c.h"
 #include "Generated/mainstreet/store/v1/report.pb-c.h"
 #include "Generated/mainstreet/store/v1/store.pb-c.h"
@@ -26,6 +28,34 @@ static const mainstreet_message grpc__reflection__v1__list_service_response;
 static const mainstreet_message grpc__reflection__v1__service_response;
 static const mainstreet_message grpc__reflection__v1__error_response;
 static const mainstreet_message google__protobuf__timestamp;
+static const mainstreet_message mainstreet__jobs__v1__job_failure;
+static const mainstreet_message mainstreet__jobs__v1__job;
+static const mainstreet_message mainstreet__jobs__v1__job_count;
+static const mainstreet_message mainstreet__jobs__v1__job_queue;
+static const mainstreet_message mainstreet__jobs__v1__dead_job;
+static const mainstreet_message mainstreet__jobs__v1__dead_job_group;
+static const mainstreet_message mainstreet__jobs__v1__dead_job_filter;
+static const mainstreet_message mainstreet__jobs__v1__cron;
+static const mainstreet_message mainstreet__jobs__v1__list_queues_request;
+static const mainstreet_message mainstreet__jobs__v1__list_queues_response;
+static const mainstreet_message mainstreet__jobs__v1__pause_queue_request;
+static const mainstreet_message mainstreet__jobs__v1__resume_queue_request;
+static const mainstreet_message mainstreet__jobs__v1__get_job_request;
+static const mainstreet_message mainstreet__jobs__v1__cancel_job_request;
+static const mainstreet_message mainstreet__jobs__v1__cancel_job_response;
+static const mainstreet_message mainstreet__jobs__v1__list_dead_job_groups_request;
+static const mainstreet_message mainstreet__jobs__v1__list_dead_job_groups_response;
+static const mainstreet_message mainstreet__jobs__v1__list_dead_jobs_request;
+static const mainstreet_message mainstreet__jobs__v1__list_dead_jobs_response;
+static const mainstreet_message mainstreet__jobs__v1__redrive_dead_jobs_request;
+static const mainstreet_message mainstreet__jobs__v1__redrive_dead_jobs_response;
+static const mainstreet_message mainstreet__jobs__v1__edit_dead_job_request;
+static const mainstreet_message mainstreet__jobs__v1__delete_dead_jobs_request;
+static const mainstreet_message mainstreet__jobs__v1__delete_dead_jobs_response;
+static const mainstreet_message mainstreet__jobs__v1__list_crons_request;
+static const mainstreet_message mainstreet__jobs__v1__list_crons_response;
+static const mainstreet_message mainstreet__jobs__v1__pause_cron_request;
+static const mainstreet_message mainstreet__jobs__v1__resume_cron_request;
 static const mainstreet_message mainstreet__store__v1__poll;
 static const mainstreet_message mainstreet__store__v1__poll_result;
 static const mainstreet_message mainstreet__store__v1__import_summary;
@@ -172,6 +202,247 @@ static const mainstreet_field google__protobuf__timestamp__fields[] = {
 static const mainstreet_message google__protobuf__timestamp = {
   &google__protobuf__timestamp__descriptor, 2, google__protobuf__timestamp__fields};
 const mainstreet_message *google__protobuf__timestamp__table(void) { return &google__protobuf__timestamp; }
+
+static const mainstreet_field mainstreet__jobs__v1__job_failure__fields[] = {
+  {1, MAINSTREET_VARINT, false, NULL},
+  {2, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {3, MAINSTREET_VARINT, false, NULL},
+  {4, MAINSTREET_STRING, false, NULL},
+  {5, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__job_failure = {
+  &mainstreet__jobs__v1__job_failure__descriptor, 5, mainstreet__jobs__v1__job_failure__fields};
+const mainstreet_message *mainstreet__jobs__v1__job_failure__table(void) { return &mainstreet__jobs__v1__job_failure; }
+
+static const mainstreet_field mainstreet__jobs__v1__job__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_VARINT, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_STRING, false, NULL},
+  {5, MAINSTREET_STRING, false, NULL},
+  {6, MAINSTREET_VARINT, false, NULL},
+  {7, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {8, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {9, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {10, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {11, MAINSTREET_FIXED64, false, NULL},
+  {12, MAINSTREET_VARINT, false, NULL},
+  {13, MAINSTREET_MESSAGE, true, &mainstreet__jobs__v1__job_failure},
+};
+static const mainstreet_message mainstreet__jobs__v1__job = {
+  &mainstreet__jobs__v1__job__descriptor, 13, mainstreet__jobs__v1__job__fields};
+const mainstreet_message *mainstreet__jobs__v1__job__table(void) { return &mainstreet__jobs__v1__job; }
+
+static const mainstreet_field mainstreet__jobs__v1__job_count__fields[] = {
+  {1, MAINSTREET_VARINT, false, NULL},
+  {2, MAINSTREET_VARINT, false, NULL},
+  {3, MAINSTREET_FIXED64, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__job_count = {
+  &mainstreet__jobs__v1__job_count__descriptor, 3, mainstreet__jobs__v1__job_count__fields};
+const mainstreet_message *mainstreet__jobs__v1__job_count__table(void) { return &mainstreet__jobs__v1__job_count; }
+
+static const mainstreet_field mainstreet__jobs__v1__job_queue__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_VARINT, false, NULL},
+  {3, MAINSTREET_VARINT, false, NULL},
+  {4, MAINSTREET_FIXED64, false, NULL},
+  {5, MAINSTREET_FIXED64, false, NULL},
+  {6, MAINSTREET_MESSAGE, true, &mainstreet__jobs__v1__job_count},
+};
+static const mainstreet_message mainstreet__jobs__v1__job_queue = {
+  &mainstreet__jobs__v1__job_queue__descriptor, 6, mainstreet__jobs__v1__job_queue__fields};
+const mainstreet_message *mainstreet__jobs__v1__job_queue__table(void) { return &mainstreet__jobs__v1__job_queue; }
+
+static const mainstreet_field mainstreet__jobs__v1__dead_job__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_STRING, false, NULL},
+  {5, MAINSTREET_VARINT, false, NULL},
+  {6, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {7, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {8, MAINSTREET_STRING, false, NULL},
+  {9, MAINSTREET_VARINT, false, NULL},
+  {10, MAINSTREET_STRING, false, NULL},
+  {11, MAINSTREET_MESSAGE, true, &mainstreet__jobs__v1__job_failure},
+};
+static const mainstreet_message mainstreet__jobs__v1__dead_job = {
+  &mainstreet__jobs__v1__dead_job__descriptor, 11, mainstreet__jobs__v1__dead_job__fields};
+const mainstreet_message *mainstreet__jobs__v1__dead_job__table(void) { return &mainstreet__jobs__v1__dead_job; }
+
+static const mainstreet_field mainstreet__jobs__v1__dead_job_group__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_VARINT, false, NULL},
+  {4, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {5, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+};
+static const mainstreet_message mainstreet__jobs__v1__dead_job_group = {
+  &mainstreet__jobs__v1__dead_job_group__descriptor, 5, mainstreet__jobs__v1__dead_job_group__fields};
+const mainstreet_message *mainstreet__jobs__v1__dead_job_group__table(void) { return &mainstreet__jobs__v1__dead_job_group; }
+
+static const mainstreet_field mainstreet__jobs__v1__dead_job_filter__fields[] = {
+  {1, MAINSTREET_STRING, true, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {5, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {6, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__dead_job_filter = {
+  &mainstreet__jobs__v1__dead_job_filter__descriptor, 6, mainstreet__jobs__v1__dead_job_filter__fields};
+const mainstreet_message *mainstreet__jobs__v1__dead_job_filter__table(void) { return &mainstreet__jobs__v1__dead_job_filter; }
+
+static const mainstreet_field mainstreet__jobs__v1__cron__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {5, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {6, MAINSTREET_VARINT, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__cron = {
+  &mainstreet__jobs__v1__cron__descriptor, 6, mainstreet__jobs__v1__cron__fields};
+const mainstreet_message *mainstreet__jobs__v1__cron__table(void) { return &mainstreet__jobs__v1__cron; }
+
+static const mainstreet_message mainstreet__jobs__v1__list_queues_request = {
+  &mainstreet__jobs__v1__list_queues_request__descriptor, 0, NULL};
+const mainstreet_message *mainstreet__jobs__v1__list_queues_request__table(void) { return &mainstreet__jobs__v1__list_queues_request; }
+
+static const mainstreet_field mainstreet__jobs__v1__list_queues_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, true, &mainstreet__jobs__v1__job_queue},
+};
+static const mainstreet_message mainstreet__jobs__v1__list_queues_response = {
+  &mainstreet__jobs__v1__list_queues_response__descriptor, 1, mainstreet__jobs__v1__list_queues_response__fields};
+const mainstreet_message *mainstreet__jobs__v1__list_queues_response__table(void) { return &mainstreet__jobs__v1__list_queues_response; }
+
+static const mainstreet_field mainstreet__jobs__v1__pause_queue_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__pause_queue_request = {
+  &mainstreet__jobs__v1__pause_queue_request__descriptor, 1, mainstreet__jobs__v1__pause_queue_request__fields};
+const mainstreet_message *mainstreet__jobs__v1__pause_queue_request__table(void) { return &mainstreet__jobs__v1__pause_queue_request; }
+
+static const mainstreet_field mainstreet__jobs__v1__resume_queue_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__resume_queue_request = {
+  &mainstreet__jobs__v1__resume_queue_request__descriptor, 1, mainstreet__jobs__v1__resume_queue_request__fields};
+const mainstreet_message *mainstreet__jobs__v1__resume_queue_request__table(void) { return &mainstreet__jobs__v1__resume_queue_request; }
+
+static const mainstreet_field mainstreet__jobs__v1__get_job_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__get_job_request = {
+  &mainstreet__jobs__v1__get_job_request__descriptor, 1, mainstreet__jobs__v1__get_job_request__fields};
+const mainstreet_message *mainstreet__jobs__v1__get_job_request__table(void) { return &mainstreet__jobs__v1__get_job_request; }
+
+static const mainstreet_field mainstreet__jobs__v1__cancel_job_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__cancel_job_request = {
+  &mainstreet__jobs__v1__cancel_job_request__descriptor, 1, mainstreet__jobs__v1__cancel_job_request__fields};
+const mainstreet_message *mainstreet__jobs__v1__cancel_job_request__table(void) { return &mainstreet__jobs__v1__cancel_job_request; }
+
+static const mainstreet_field mainstreet__jobs__v1__cancel_job_response__fields[] = {
+  {1, MAINSTREET_VARINT, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__cancel_job_response = {
+  &mainstreet__jobs__v1__cancel_job_response__descriptor, 1, mainstreet__jobs__v1__cancel_job_response__fields};
+const mainstreet_message *mainstreet__jobs__v1__cancel_job_response__table(void) { return &mainstreet__jobs__v1__cancel_job_response; }
+
+static const mainstreet_field mainstreet__jobs__v1__list_dead_job_groups_request__fields[] = {
+  {1, MAINSTREET_MESSAGE, false, &mainstreet__jobs__v1__dead_job_filter},
+};
+static const mainstreet_message mainstreet__jobs__v1__list_dead_job_groups_request = {
+  &mainstreet__jobs__v1__list_dead_job_groups_request__descriptor, 1, mainstreet__jobs__v1__list_dead_job_groups_request__fields};
+const mainstreet_message *mainstreet__jobs__v1__list_dead_job_groups_request__table(void) { return &mainstreet__jobs__v1__list_dead_job_groups_request; }
+
+static const mainstreet_field mainstreet__jobs__v1__list_dead_job_groups_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, true, &mainstreet__jobs__v1__dead_job_group},
+};
+static const mainstreet_message mainstreet__jobs__v1__list_dead_job_groups_response = {
+  &mainstreet__jobs__v1__list_dead_job_groups_response__descriptor, 1, mainstreet__jobs__v1__list_dead_job_groups_response__fields};
+const mainstreet_message *mainstreet__jobs__v1__list_dead_job_groups_response__table(void) { return &mainstreet__jobs__v1__list_dead_job_groups_response; }
+
+static const mainstreet_field mainstreet__jobs__v1__list_dead_jobs_request__fields[] = {
+  {1, MAINSTREET_MESSAGE, false, &mainstreet__jobs__v1__dead_job_filter},
+  {2, MAINSTREET_VARINT, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__list_dead_jobs_request = {
+  &mainstreet__jobs__v1__list_dead_jobs_request__descriptor, 3, mainstreet__jobs__v1__list_dead_jobs_request__fields};
+const mainstreet_message *mainstreet__jobs__v1__list_dead_jobs_request__table(void) { return &mainstreet__jobs__v1__list_dead_jobs_request; }
+
+static const mainstreet_field mainstreet__jobs__v1__list_dead_jobs_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, true, &mainstreet__jobs__v1__dead_job},
+  {2, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__list_dead_jobs_response = {
+  &mainstreet__jobs__v1__list_dead_jobs_response__descriptor, 2, mainstreet__jobs__v1__list_dead_jobs_response__fields};
+const mainstreet_message *mainstreet__jobs__v1__list_dead_jobs_response__table(void) { return &mainstreet__jobs__v1__list_dead_jobs_response; }
+
+static const mainstreet_field mainstreet__jobs__v1__redrive_dead_jobs_request__fields[] = {
+  {1, MAINSTREET_MESSAGE, false, &mainstreet__jobs__v1__dead_job_filter},
+};
+static const mainstreet_message mainstreet__jobs__v1__redrive_dead_jobs_request = {
+  &mainstreet__jobs__v1__redrive_dead_jobs_request__descriptor, 1, mainstreet__jobs__v1__redrive_dead_jobs_request__fields};
+const mainstreet_message *mainstreet__jobs__v1__redrive_dead_jobs_request__table(void) { return &mainstreet__jobs__v1__redrive_dead_jobs_request; }
+
+static const mainstreet_field mainstreet__jobs__v1__redrive_dead_jobs_response__fields[] = {
+  {1, MAINSTREET_VARINT, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__redrive_dead_jobs_response = {
+  &mainstreet__jobs__v1__redrive_dead_jobs_response__descriptor, 1, mainstreet__jobs__v1__redrive_dead_jobs_response__fields};
+const mainstreet_message *mainstreet__jobs__v1__redrive_dead_jobs_response__table(void) { return &mainstreet__jobs__v1__redrive_dead_jobs_response; }
+
+static const mainstreet_field mainstreet__jobs__v1__edit_dead_job_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__edit_dead_job_request = {
+  &mainstreet__jobs__v1__edit_dead_job_request__descriptor, 2, mainstreet__jobs__v1__edit_dead_job_request__fields};
+const mainstreet_message *mainstreet__jobs__v1__edit_dead_job_request__table(void) { return &mainstreet__jobs__v1__edit_dead_job_request; }
+
+static const mainstreet_field mainstreet__jobs__v1__delete_dead_jobs_request__fields[] = {
+  {1, MAINSTREET_MESSAGE, false, &mainstreet__jobs__v1__dead_job_filter},
+};
+static const mainstreet_message mainstreet__jobs__v1__delete_dead_jobs_request = {
+  &mainstreet__jobs__v1__delete_dead_jobs_request__descriptor, 1, mainstreet__jobs__v1__delete_dead_jobs_request__fields};
+const mainstreet_message *mainstreet__jobs__v1__delete_dead_jobs_request__table(void) { return &mainstreet__jobs__v1__delete_dead_jobs_request; }
+
+static const mainstreet_field mainstreet__jobs__v1__delete_dead_jobs_response__fields[] = {
+  {1, MAINSTREET_VARINT, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__delete_dead_jobs_response = {
+  &mainstreet__jobs__v1__delete_dead_jobs_response__descriptor, 1, mainstreet__jobs__v1__delete_dead_jobs_response__fields};
+const mainstreet_message *mainstreet__jobs__v1__delete_dead_jobs_response__table(void) { return &mainstreet__jobs__v1__delete_dead_jobs_response; }
+
+static const mainstreet_message mainstreet__jobs__v1__list_crons_request = {
+  &mainstreet__jobs__v1__list_crons_request__descriptor, 0, NULL};
+const mainstreet_message *mainstreet__jobs__v1__list_crons_request__table(void) { return &mainstreet__jobs__v1__list_crons_request; }
+
+static const mainstreet_field mainstreet__jobs__v1__list_crons_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, true, &mainstreet__jobs__v1__cron},
+};
+static const mainstreet_message mainstreet__jobs__v1__list_crons_response = {
+  &mainstreet__jobs__v1__list_crons_response__descriptor, 1, mainstreet__jobs__v1__list_crons_response__fields};
+const mainstreet_message *mainstreet__jobs__v1__list_crons_response__table(void) { return &mainstreet__jobs__v1__list_crons_response; }
+
+static const mainstreet_field mainstreet__jobs__v1__pause_cron_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__pause_cron_request = {
+  &mainstreet__jobs__v1__pause_cron_request__descriptor, 1, mainstreet__jobs__v1__pause_cron_request__fields};
+const mainstreet_message *mainstreet__jobs__v1__pause_cron_request__table(void) { return &mainstreet__jobs__v1__pause_cron_request; }
+
+static const mainstreet_field mainstreet__jobs__v1__resume_cron_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__jobs__v1__resume_cron_request = {
+  &mainstreet__jobs__v1__resume_cron_request__descriptor, 1, mainstreet__jobs__v1__resume_cron_request__fields};
+const mainstreet_message *mainstreet__jobs__v1__resume_cron_request__table(void) { return &mainstreet__jobs__v1__resume_cron_request; }
 
 static const mainstreet_field mainstreet__store__v1__poll__fields[] = {
   {1, MAINSTREET_STRING, false, NULL},

@@ -16,7 +16,20 @@ package struct DeadJob: Sendable, Hashable {
   package var redrives: Int
   package var payload: PostgresJSON
   /// See `JobStatus.failures`.
-  package var failures: PostgresJSON?
+  package var failures: [FailedRun]
+
+  package var place: DeadJobPlace { DeadJobPlace(diedAt: diedAt, id: id) }
+}
+
+/// Where a dead job is among the others, which are in the order in which they died.
+package struct DeadJobPlace: Sendable, Hashable {
+  package var diedAt: PostgresTimestamp
+  package var id: UUID
+
+  package init(diedAt: PostgresTimestamp, id: UUID) {
+    self.diedAt = diedAt
+    self.id = id
+  }
 }
 
 /// Dead jobs of one kind that failed alike.

@@ -20,12 +20,13 @@ struct GroupDeadJobs: Statement {
 struct ListDeadJobs: Statement {
   static let name = "ListDeadJobs"
   static let sql = """
-    SELECT job_id, queue, kind, tenant_id, attempt, created_at, died_at, error_code, redrives, payload, failures
+    SELECT job_id, queue, kind, tenant_id, attempt, created_at, died_at, error_code, redrives, payload,
+      \(FailedRun.columns)
     FROM jobs_dead_list($1, $2, $3, $4, $5, $6, $7, $8, $9)
     """
   static let isIdempotent = true
   var filter: DeadJobFilter
-  var previous: DeadJob?
+  var previous: DeadJobPlace?
   var most: Int32
 
   func bind(into bindings: inout Bindings) {
@@ -40,7 +41,7 @@ struct ListDeadJobs: Statement {
       id: try row.next(), queue: try row.next(), kind: try row.next(), tenant: try row.next(),
       attempts: Int(try row.next(Int32.self)), createdAt: try row.next(), diedAt: try row.next(),
       errorCode: try row.next(), redrives: Int(try row.next(Int32.self)), payload: try row.next(),
-      failures: try row.next())
+      failures: try FailedRun.decode(&row))
   }
 }
 

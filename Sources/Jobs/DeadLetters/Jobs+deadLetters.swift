@@ -8,23 +8,27 @@ extension Jobs {
 
   /// Dead jobs one by one, in the order in which they died.
   /// - Parameters:
-  ///   - previous: the last one of the page before.
+  ///   - previous: where the page before ended.
   ///   - most: 1 to 1000.
   package func dead(
-    _ filter: DeadJobFilter = DeadJobFilter(), after previous: DeadJob? = nil, most: Int = 100
+    _ filter: DeadJobFilter = DeadJobFilter(), after previous: DeadJobPlace? = nil, most: Int = 100
   ) async throws -> [DeadJob] {
     try await postgres.execute(
       ListDeadJobs(filter: filter, previous: previous, most: Int32(clamping: min(most, 1000))), tenant: nil)
   }
 
   /// Has dead jobs run again, from their first attempt, all that match or the first `most`. Each is resolved when it
-  /// succeeds, and dead again when it does not. Those whose unique key another job has by now are left as they are.
+  /// succeeds, and dead again when it does not. Those whose unique key another job has by now are left as they are, and
+  /// so is what dies meanwhile: it may have just been redriven.
   /// - Returns: how many.
   @discardableResult
   package func redrive(_ filter: DeadJobFilter, most: Int = .max) async throws -> Int {
+    var filter = filter
+    let now = try await postgres.executeOne(ServerTime(), tenant: nil)
+    filter.diedBefore = [filter.diedBefore, now].compactMap { $0 }.min()
     var count = 0
     while count < most {
-      let page = min(most - count, Self.redrivenAtOnce)
+      let page = min(most - count, Self.atOnce)
       let queues = try await postgres.execute(
         RedriveJobs(filter: filter, most: Int32(clamping: page)), tenant: nil)
       wake(Set(queues))
@@ -35,7 +39,7 @@ extension Jobs {
   }
 
   /// A transaction for each so many: whoever asks for a million does not hold as many locks.
-  private static var redrivenAtOnce: Int { 1000 }
+  private static var atOnce: Int { 1000 }
 
   /// Gives a dead job another payload, for when it is run again.
   /// - Parameter payload: JSON, as its kind is encoded.
@@ -48,8 +52,14 @@ extension Jobs {
   /// - Returns: how many.
   @discardableResult
   package func deleteDead(_ filter: DeadJobFilter, most: Int = .max) async throws -> Int {
-    Int(
-      try await postgres.executeOne(
-        DeleteDeadJobs(filter: filter, most: Int32(clamping: most)), tenant: nil) ?? 0)
+    var count = 0
+    while count < most {
+      let page = min(most - count, Self.atOnce)
+      let deleted = try await postgres.executeOne(
+        DeleteDeadJobs(filter: filter, most: Int32(clamping: page)), tenant: nil)
+      count += Int(deleted ?? 0)
+      if deleted ?? 0 == 0 { break }
+    }
+    return count
   }
 }

@@ -13,7 +13,7 @@ struct FindJob: Statement {
   static let name = "FindJob"
   static let sql = """
     SELECT station, queue, kind, tenant_id, attempt, created_at, run_at, started_at, finished_at, progress,
-      cancel_requested, failures
+      cancel_requested, \(FailedRun.columns)
     FROM jobs_find($1, $2)
     """
   static let isIdempotent = true
@@ -31,7 +31,7 @@ struct FindJob: Statement {
       station: station ?? .ready, queue: try row.next(), kind: try row.next(), tenant: try row.next(),
       attempt: Int(try row.next(Int32.self)), createdAt: try row.next(), runAt: try row.next(),
       startedAt: try row.next(), finishedAt: try row.next(), progress: try row.next(),
-      isCancelRequested: try row.next(), failures: try row.next())
+      isCancelRequested: try row.next(), failures: try FailedRun.decode(&row))
     return station == nil ? nil : status
   }
 }

@@ -24,6 +24,6 @@ package struct JobStatus: Sendable {
   /// 0 to 1, as its handler reported.
   package var progress: Double
   package var isCancelRequested: Bool
-  /// The last failures, as a JSON array of objects with attempt, at, ms, code, message; the newest last.
-  package var failures: PostgresJSON?
+  /// The last ten, the newest last.
+  package var failures: [FailedRun]
 }

@@ -121,6 +121,8 @@ CREATE TABLE {schema}.jobs_dead (
 );
 CREATE INDEX jobs_dead_open_idx ON {schema}.jobs_dead (kind, error_code, died_at)
   WHERE redriven_at IS NULL AND resolved_at IS NULL;
+CREATE INDEX jobs_dead_order_idx ON {schema}.jobs_dead (died_at, job_id)
+  WHERE redriven_at IS NULL AND resolved_at IS NULL;
 
 -- A worker beats; whoever watches it and sees the same beat for the length of a lease, by a clock of its own, may
 -- bury it, if the beat is still the same then. No clock but the watcher's is asked, and none may jump.
@@ -738,6 +740,23 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT name, expression, timezone, next_at, statement_timestamp() FROM {schema}.jobs_crons WHERE NOT is_paused
 $$;
 
+-- All cron jobs.
+CREATE FUNCTION {schema}.jobs_crons_said()
+RETURNS TABLE (
+  name text, expression text, timezone text, next_at timestamptz, last_at timestamptz, is_paused boolean)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT name, expression, timezone, next_at, last_at, is_paused FROM {schema}.jobs_crons ORDER BY name LIMIT 1000
+$$;
+
+-- Holds a cron job back, or lets it go on. False if there is none of this name.
+CREATE FUNCTION {schema}.jobs_pause_cron(cron text, paused boolean) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  UPDATE {schema}.jobs_crons SET is_paused = paused WHERE name = cron;
+  RETURN FOUND;
+END
+$$;
+
 -- Moves a cron job on from the tick at `at`, and says whether the caller is the one who has: whoever is adds the job, in the
 -- same transaction.
 CREATE FUNCTION {schema}.jobs_tick(cron text, of_expression text, at timestamptz, following timestamptz)
@@ -847,11 +866,12 @@ $$;
 
 -- ── Dead letters ────────────────────────────────────────────────────────────────────────────────
 
--- The dead jobs that are neither on their way again nor resolved, of those asked for; null asks for all.
+-- The dead jobs that are neither on their way again nor resolved, of those asked for; null asks for all. With the rights
+-- and the search path of whoever calls it, which makes it a part of that statement: so a page costs what is on it.
 CREATE FUNCTION {schema}.jobs_dead_matching(
   of_ids uuid[], of_kind text, of_error text, of_tenant uuid, died_from timestamptz, died_before timestamptz)
 RETURNS SETOF {schema}.jobs_dead
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE AS $$
   SELECT * FROM {schema}.jobs_dead
   WHERE redriven_at IS NULL AND resolved_at IS NULL
     AND (of_ids IS NULL OR job_id = ANY (of_ids)) AND (of_kind IS NULL OR kind = of_kind)
@@ -961,6 +981,13 @@ CREATE FUNCTION {schema}.jobs_pause(of_queue text, paused boolean) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   INSERT INTO {schema}.jobs_queues AS q (queue, is_paused) VALUES (of_queue, paused)
   ON CONFLICT ON CONSTRAINT jobs_queues_pkey DO UPDATE SET is_paused = EXCLUDED.is_paused
+$$;
+
+-- The queues of which something has been said: limits, or to pause.
+CREATE FUNCTION {schema}.jobs_queues_said()
+RETURNS TABLE (queue text, is_paused boolean, max_running int, rate double precision, burst double precision)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT queue, is_paused, max_running, rate, burst FROM {schema}.jobs_queues ORDER BY queue LIMIT 1000
 $$;
 
 -- How many jobs are at each station, queue by queue, and for how many seconds the oldest has been there (of scheduled

@@ -12,8 +12,10 @@ package struct QueueCount: Hashable, Sendable {
 extension Jobs {
   /// Counts of all queues; of large tables, estimates.
   package func counts() async throws -> [QueueCount] {
-    try await postgres.execute(CountJobs(mostPages: 1000), tenant: nil).compactMap { $0 }
+    try await postgres.execute(CountJobs(mostPages: Self.mostPagesCounted), tenant: nil).compactMap { $0 }
   }
+
+  static var mostPagesCounted: Int32 { 1000 }
 }
 
 /// See jobs_count.

@@ -1,6 +1,7 @@
 import MainstreetAPI
 import Postgres
 import RPC
+import ServiceKit
 
 extension StoreService {
   func recordPoll(_ request: RecordPollRequest, _ context: CallContext) async throws -> RecordPollResponse {

@@ -1,6 +1,7 @@
 import MainstreetAPI
 import Postgres
 import RPC
+import ServiceKit
 
 extension StoreService {
   func getReport(_ request: GetReportRequest, _ context: CallContext) async throws -> Report {

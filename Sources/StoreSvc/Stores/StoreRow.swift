@@ -1,5 +1,6 @@
 import MainstreetAPI
 import Postgres
+import ServiceKit
 
 /// A store as the statements of this folder read it, of a table or row `s`.
 enum StoreRow {
@@ -19,10 +20,4 @@ enum StoreRow {
 
   /// The unique key of external ids, as a violation names it.
   static let externalIDKey = "stores_external_id_key"
-}
-
-extension Timestamp {
-  init(_ timestamp: PostgresTimestamp) {
-    self.init(seconds: timestamp.seconds, nanos: timestamp.nanoseconds)
-  }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import MainstreetAPI
 import RPC
+import ServiceKit
 import Testing
 
 @testable import Postgres

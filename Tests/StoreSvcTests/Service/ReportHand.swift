@@ -15,9 +15,9 @@ struct ReportHand: Sendable {
     id = try #require(try await house.postgres.executeOne(EnlistWorker(worker: "hand"), tenant: nil))
   }
 
-  func take(_ most: Int = 1) async throws -> [FetchedJob] {
+  func take(_ most: Int = 1, from queue: String = GenerateReport.queue) async throws -> [FetchedJob] {
     let fetch = FetchJobs(
-      worker: id, queue: GenerateReport.queue, most: most, share: most, firstLane: 0,
+      worker: id, queue: queue, most: most, share: most, firstLane: 0,
       floors: Array(repeating: 0, count: 256), suspects: 1)
     return try await house.postgres.execute(fetch, tenant: nil).compactMap { row in
       guard case .job(var job) = row else { return nil }
@@ -50,6 +50,21 @@ struct ReportHand: Sendable {
       UnblockJobs(keys: keys, counts: keys.map { _ in 1 }), tenant: nil)
   }
 
+  func finishNext(of queue: String) async throws -> (job: UUID, attempt: Int32) {
+    let job = try #require(try await take(from: queue).first)
+    try await finish(job)
+    return (job.id, job.attempt)
+  }
+
+  /// The run has failed, for good or for now.
+  func fail(_ job: FetchedJob, _ code: String, isDead: Bool = true) async throws {
+    let failure = Failure(code: code, message: "it was \(code.lowercased())")
+    let settlement = Settlement(
+      job: job.id, attempt: job.attempt, outcome: isDead ? .dead : .retry, delay: .zero, failure: failure.json
+    )
+    _ = try await house.postgres.execute(SettleJobs(worker: id, settlements: [settlement]), tenant: nil)
+  }
+
   /// Another has watched it, and heard nothing for the length of a lease.
   func die() async throws {
     let beat = try await house.superuser.executeOne(FindBeat(worker: id), tenant: nil)
@@ -57,7 +72,45 @@ struct ReportHand: Sendable {
   }
 }
 
+/// A kind of job that nobody but a test runs.
+struct Chore: JobKind {
+  static let name = "chore"
+  static let queue = "chores"
+  var what: String
+}
+
 extension TestHouse {
+  func add(_ what: String, tenant: UUID? = tenant) async throws -> UUID {
+    try await jobs.add(Chore(what: what), tenant: tenant).id
+  }
+
+  /// A chore that has failed for good.
+  func dead(_ what: String, tenant: UUID? = tenant, _ code: String = "BROKEN") async throws -> UUID {
+    let id = try await add(what, tenant: tenant)
+    let hand = try await ReportHand(self)
+    try await hand.fail(try #require(try await hand.take(from: Chore.queue).first), code)
+    return id
+  }
+
+  func limit(_ queue: String, running: Int, perSecond: Double, burst: Double) async throws {
+    try await jobs.limit(queue, Limit(running: running, rate: Limit.Rate(perSecond: perSecond, burst: burst)))
+  }
+
+  /// A cron that is due in an hour.
+  func declareCron(_ name: String) async throws -> PostgresTimestamp {
+    let due = PostgresTimestamp(microseconds: PostgresTimestamp.now().microseconds + 3_600_000_000)
+    _ = try await postgres.execute(
+      DeclareCron(name: name, expression: "0 * * * *", timezone: "Europe/Berlin", first: due), tenant: nil)
+    return due
+  }
+
+  /// Whether a cron's time comes; it is an hour later then.
+  func tick(_ name: String, at due: PostgresTimestamp) async throws -> Bool? {
+    let following = PostgresTimestamp(microseconds: due.microseconds + 3_600_000_000)
+    return try await postgres.executeOne(
+      AdvanceCron(name: name, expression: "0 * * * *", from: due, to: following), tenant: nil)
+  }
+
   /// Works the reports while `body` runs, then shuts down in an orderly way.
   func working(_ body: @Sendable () async throws -> Void) async throws {
     let worker = GenerateReport.worker(jobs, zones: zones, logger: .quiet)

@@ -18,6 +18,7 @@ import Testing
 /// production.
 struct TestHouse: Sendable {
   let stores: StoreServiceClient
+  let admin: JobsServiceClient
   let postgres: PostgresClient
   /// As the superuser, whom row-level security does not bind.
   let superuser: PostgresClient
@@ -92,7 +93,10 @@ struct TestHouse: Sendable {
     var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
     configuration.shutdownGrace = .seconds(2)
     let server = RPCServer(
-      services: [service.serviceDefinition], configuration: configuration,
+      services: [
+        service.serviceDefinition,
+        JobsAdmin(jobs: jobs, queues: [GenerateReport.queue]).serviceDefinition,
+      ], configuration: configuration,
       admit: { try admission.admit($0, $1) }, interceptors: [.databaseErrors], logger: .quiet)
     let serving = ServiceGroup(
       services: works
@@ -106,7 +110,8 @@ struct TestHouse: Sendable {
       let calling = ServiceGroup(services: [client], logger: .quiet)
       group.addTask { try await calling.run() }
       let house = TestHouse(
-        stores: StoreServiceClient(client), postgres: postgres, superuser: superuser,
+        stores: StoreServiceClient(client), admin: JobsServiceClient(client), postgres: postgres,
+        superuser: superuser,
         jobs: jobs, zones: zones)
       let outcome: Swift.Result<Result, any Error>
       do { outcome = .success(try await body(house)) } catch { outcome = .failure(error) }
@@ -284,6 +289,16 @@ func reason(of body: () async throws -> some Any) async throws -> String? {
     return nil
   } catch let error as RPCError {
     return error.reason
+  }
+}
+
+/// The fields that the error names with which a call ends.
+func violations(of body: () async throws -> some Any) async throws -> [String] {
+  do {
+    _ = try await body()
+    return []
+  } catch let error as RPCError {
+    return error.violations.map(\.field)
   }
 }
 

@@ -1,0 +1,33 @@
+internal import Jobs
+package import MainstreetAPI
+internal import Postgres
+package import RPC
+
+extension JobsAdmin {
+  package func editDeadJob(_ request: EditDeadJobRequest, _ context: CallContext) async throws
+    -> MainstreetAPI.DeadJob
+  {
+    let id = try id(request.jobId)
+    let tenant = try tenant(of: context)
+    var filter = LibraryDeadJobFilter()
+    filter.ids = [id]
+    filter.tenant = tenant
+    guard try await edit(id, tenant, request.payload), let job = try await jobs.dead(filter, most: 1).first
+    else { throw JobsAdminError.noDeadJob(request.jobId).rpcError }
+    return DeadJob(job)
+  }
+
+  private func edit(_ id: UUID, _ tenant: UUID?, _ payload: String) async throws -> Bool {
+    do {
+      return try await jobs.edit(id, tenant: tenant, payload: payload)
+    } catch let error as PostgresError {
+      // What JSON it stores is Postgres' to say.
+      switch error.sqlState {
+      case .invalidTextRepresentation?, .untranslatableCharacter?, .characterNotInRepertoire?:
+        throw JobsAdminError.badPayload.rpcError
+      case .checkViolation?: throw JobsAdminError.payloadTooLarge.rpcError
+      default: throw error
+      }
+    }
+  }
+}
