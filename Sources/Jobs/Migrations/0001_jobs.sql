@@ -913,14 +913,15 @@ DECLARE
   dead {schema}.jobs_dead;
 BEGIN
   FOR dead IN
+    -- As an array: a join is planned badly while nothing is known about how many are dead.
     SELECT d.* FROM {schema}.jobs_dead AS d
-    WHERE d.job_id IN (
+    WHERE d.job_id = ANY (ARRAY(
         SELECT m.job_id FROM {schema}.jobs_dead_matching(of_ids, of_kind, of_error, of_tenant, died_from, died_before) AS m
         WHERE NOT EXISTS (
           SELECT 1 FROM {schema}.jobs_unique AS u
           WHERE u.kind = m.kind AND u.unique_key = m.unique_key AND u.job_id <> m.job_id
             AND NOT (u.is_over AND u.held_until <= clock_timestamp()))
-        ORDER BY m.died_at, m.job_id LIMIT most)
+        ORDER BY m.died_at, m.job_id LIMIT most))
       AND d.redriven_at IS NULL AND d.resolved_at IS NULL
     FOR UPDATE SKIP LOCKED
   LOOP
@@ -965,9 +966,9 @@ DECLARE
   count int;
 BEGIN
   DELETE FROM {schema}.jobs_dead AS d
-  WHERE d.job_id IN (
+  WHERE d.job_id = ANY (ARRAY(
       SELECT m.job_id FROM {schema}.jobs_dead_matching(of_ids, of_kind, of_error, of_tenant, died_from, died_before) AS m
-      ORDER BY m.died_at, m.job_id LIMIT most)
+      ORDER BY m.died_at, m.job_id LIMIT most))
     AND d.redriven_at IS NULL AND d.resolved_at IS NULL;
   GET DIAGNOSTICS count = ROW_COUNT;
   RETURN count;
