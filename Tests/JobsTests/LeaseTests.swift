@@ -42,6 +42,32 @@ struct LeaseTests {
     }
   }
 
+  @Test("One that froze in the transaction of an acknowledgement keeps nobody waiting, and nobody for long")
+  func frozen() async throws {
+    try await TestQueue.with { queue in
+      try await queue.add(["a", "b"])
+      let worker = try await queue.enlist()
+      let jobs = try await worker.fetch()
+      struct Undone: Error {}
+      await #expect(throws: Undone.self) {
+        try await queue.jobs.postgres.transaction(tenant: nil) { transaction in
+          let complete = CompleteJob(worker: worker.id, job: jobs[0].id, attempt: jobs[0].attempt)
+          #expect(try await transaction.execute(complete) == [])
+          #expect(try await transaction.executeOne(ShowIdleTimeout()) == "5s")
+          #expect(try await worker.die() == nil)
+          throw Undone()
+        }
+      }
+      #expect(try await worker.die() == 2)
+    }
+  }
+
+  private struct ShowIdleTimeout: Statement {
+    static let name = "ShowIdleTimeout"
+    static let sql = "SELECT current_setting('idle_in_transaction_session_timeout')"
+    static func decode(_ row: inout RowReader) throws -> String { try row.next() }
+  }
+
   @Test("An acknowledgement names the attempt: that of an earlier one is refused")
   func attempts() async throws {
     try await TestQueue.with { queue in

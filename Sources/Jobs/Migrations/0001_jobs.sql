@@ -593,14 +593,19 @@ END
 $$;
 
 -- Takes a worker off the list: one that leaves, or, with the beat at which it has stood still, one that is dead. What it
--- has not finished is given back. Returns how many jobs that was; null if it lives after all.
+-- has not finished is given back. Returns how many jobs that was; null if it lives after all, or froze in the middle of
+-- taking or acknowledging a job: then it is to be tried again, for it holds its place until that has ended.
 CREATE FUNCTION {schema}.jobs_bury(worker bigint, still_at bigint) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   job {schema}.jobs_running;
   count int := 0;
 BEGIN
-  -- Waits for a fetch of this worker that is under way, and comes before any later one.
+  IF still_at IS NOT NULL THEN
+    PERFORM 1 FROM {schema}.jobs_workers WHERE worker_id = worker FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+  END IF;
+  -- Of one that leaves, waits for a fetch that is under way; and comes before any later one.
   DELETE FROM {schema}.jobs_workers WHERE worker_id = worker AND (still_at IS NULL OR beat = still_at);
   IF NOT FOUND THEN RETURN NULL; END IF;
   FOR job IN DELETE FROM {schema}.jobs_running WHERE worker_id = worker RETURNING * LOOP

@@ -20,11 +20,12 @@ package struct JobContext: Sendable {
   /// Says how far the job is, 0 to 1; others see it after the next beat of the worker.
   package func progress(_ share: Double) { slot.report(min(1, max(0, share)), of: id) }
 
-  /// Acknowledges the job in the transaction of its effect: both happen, or neither.
+  /// Acknowledges the job in the transaction of its effect: both happen, or neither. Best said last: from here on the
+  /// transaction is undone if nothing is heard of it for five seconds.
   /// - Throws: `JobError.lost` if the job is another worker's by now.
   package func complete(in transaction: Transaction) async throws {
     let refused = try await transaction.execute(
-      FinishJobs(worker: worker, jobs: [id], attempts: [Int32(attempt)]))
+      CompleteJob(worker: worker, job: id, attempt: Int32(attempt)))
     guard refused.isEmpty else { throw JobError.lost }
     transaction.afterCommit { slot.completed(id) }
   }

@@ -13,18 +13,27 @@ struct Watch: Sendable {
     while !Task.isCancelled {
       do {
         let workers = try await jobs.postgres.execute(WatchWorkers(), tenant: nil)
-        for (worker, beat) in watch.observe(workers, .now) {
-          let bury = BuryWorker(worker: worker, stillAt: beat)
-          guard let count = try await jobs.postgres.executeOne(bury, tenant: nil) ?? nil else { continue }
-          buried.increment()
-          jobs.logger.warning(
-            "a worker died; its jobs are run again", metadata: ["worker": "\(worker)", "jobs": "\(count)"])
-        }
+        for (worker, beat) in watch.observe(workers, .now) { await bury(worker, stillAt: beat, buried) }
       } catch {
         if Task.isCancelled { return }
         jobs.logger.warning("cannot watch over workers", metadata: ["error": "\(error)"])
       }
       try? await Task.sleep(for: settings.beat)
+    }
+  }
+
+  /// If one cannot be buried, the others still are.
+  private func bury(_ worker: Int64, stillAt beat: Int64, _ buried: Counter) async {
+    do {
+      let bury = BuryWorker(worker: worker, stillAt: beat)
+      guard let count = try await jobs.postgres.executeOne(bury, tenant: nil) ?? nil else { return }
+      buried.increment()
+      jobs.logger.warning(
+        "a worker died; its jobs are run again", metadata: ["worker": "\(worker)", "jobs": "\(count)"])
+    } catch {
+      if Task.isCancelled { return }
+      jobs.logger.warning(
+        "cannot bury a worker that died", metadata: ["worker": "\(worker)", "error": "\(error)"])
     }
   }
 }
