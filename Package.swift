@@ -23,6 +23,8 @@ let package = Package(
     .library(name: "Schema", targets: ["Schema"]),
     .executable(name: "StoreSvc", targets: ["StoreSvc"]),
     .executable(name: "Edge", targets: ["Edge"]),
+    // For the tests of faults alone, which load it into programs.
+    .library(name: "WrongClock", type: .dynamic, targets: ["WrongClock"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -190,6 +192,21 @@ let package = Package(
       ],
       path: "Tests/Conformance/TestPeer",
       swiftSettings: house),
+
+    // A service in small, to be killed.
+    .executableTarget(
+      name: "FaultPeer",
+      dependencies: [
+        "Jobs", "Postgres", "ServiceKit",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ],
+      path: "Tests/Faults/FaultPeer",
+      swiftSettings: house),
+    .target(name: "WrongClock", path: "Tests/Faults/WrongClock"),
 
     // Our side of the benchmarks; the other peers are packages of their own.
     .executableTarget(

@@ -36,7 +36,9 @@ def eventually(condition, timeout=30, what="the condition"):
 class Cluster:
     """A Postgres cluster of its own, for tests that kill it."""
 
-    def __init__(self):
+    def __init__(self, *options):
+        """`options`: as the server takes them on its command line."""
+        self.options = options
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="ms-"))
         os.chmod(self.home, 0o711)
         self.data = self.home / "data"
@@ -44,8 +46,11 @@ class Cluster:
         if os.getuid() == 0:
             postgres = pwd.getpwnam("postgres")
             os.chown(self.data, postgres.pw_uid, postgres.pw_gid)
-        self._as_postgres(PG_BIN / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--no-sync")
+        self.make()
         self.start()
+
+    def make(self):
+        self._as_postgres(PG_BIN / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--no-sync")
 
     @property
     def admin_url(self):
@@ -53,8 +58,11 @@ class Cluster:
 
     def start(self):
         """Returns once connections are accepted, recovery from a crash included."""
-        options = f"-k {self.data} -c listen_addresses= -c max_connections=200"
+        options = " ".join([f"-k {self.data} -c listen_addresses= -c max_connections=200", *self.options])
         self._as_postgres(PG_BIN / "pg_ctl", "-D", self.data, "-w", "-l", self.data / "log", "-o", options, "start")
+
+    def query(self, sql):
+        return psql(self.admin_url, sql)
 
     def kill(self):
         """kill -9 of the postmaster and all its children, as when the machine loses power."""
