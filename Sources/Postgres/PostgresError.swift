@@ -90,10 +90,10 @@ extension PostgresError {
     position = field("P").flatMap { Int($0) }
   }
 
-  /// libpq's own messages end in a newline and may have several.
+  /// libpq's own messages end in a newline and may have several, the later ones indented.
   static func line(_ text: UnsafePointer<CChar>?) -> String {
     guard let text else { return "no message" }
-    return String(cString: text).split(separator: "\n").joined(separator: " ")
+    return String(cString: text).split { $0 == "\n" || $0 == "\t" }.joined(separator: " ")
   }
 }
 

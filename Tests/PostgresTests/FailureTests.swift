@@ -120,6 +120,23 @@ struct FailureTests {
     }
   }
 
+  @Test("No connection for a transaction in time is a line too, though there was a place to wait")
+  func poolBusy() async throws {
+    try await withClient(TestDatabase.serverURL, { $0.leasedConnections = 1 }) { client, log in
+      try await client.transaction(tenant: nil) { transaction in
+        try await transaction.execute(sql: "SELECT 1")
+        let deadline = NIODeadline.now() + .milliseconds(50)
+        #expect(
+          await kind { try await client.transaction(tenant: nil, deadline: deadline) { _ in } }
+            == .deadlineExceeded)
+      }
+      #expect(
+        log.lines("warning") == [
+          "warning too many wait for Postgres: reason=no connection came free in time suppressed=0"
+        ])
+    }
+  }
+
   private func kind(_ body: () async throws -> Void) async -> PostgresError.Kind? {
     do {
       try await body()
@@ -208,7 +225,8 @@ struct FailureTests {
       #expect(error?.sqlState == .queryCanceled)
       #expect(
         error?.description == "server 57014 in Sleep: canceling statement due to statement timeout")
-      let lines = log.lines("warning slow statement: error=57014 milliseconds=")
+      let lines = log.lines(
+        "warning slow statement: error=57014 canceling statement due to statement timeout milliseconds=")
       #expect(lines.count == 1 && lines[0].hasSuffix("statement=Sleep suppressed=0"))
     }
   }

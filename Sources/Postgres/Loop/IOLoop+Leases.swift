@@ -102,10 +102,13 @@ extension IOLoop {
   func expireLeases() {
     let unavailableBefore = now - configuration.unavailableAfter
     for (request, isUnavailable) in pool.expire(now: now, unavailableBefore: unavailableBefore) {
-      refuse(
-        request,
-        isUnavailable ? unavailable(nil) : PostgresError(.deadlineExceeded, "no connection came free in time")
-      )
+      guard !isUnavailable else {
+        refuse(request, unavailable(nil))
+        continue
+      }
+      let error = PostgresError(.deadlineExceeded, "no connection came free in time")
+      logRefusal(error)
+      refuse(request, error)
     }
     for connection in leased {
       let overdue = connection.pipeline.requests.filter { ($0.deadline ?? .distantFuture) <= now }

@@ -90,9 +90,15 @@ extension IOLoop {
       "slow statement",
       metadata: [
         "statement": "\(request.name)", "milliseconds": "\(duration.nanoseconds / 1_000_000)",
-        "error": "\(error?.sqlState?.rawValue ?? error.map { "\($0.kind)" } ?? "none")",
-        "suppressed": "\(suppressed)",
+        "error": "\(error.map(cause) ?? "none")", "suppressed": "\(suppressed)",
       ])
+  }
+
+  /// Why a slow statement failed. In Postgres's words only where they say what it waited for, and nothing of a row.
+  private func cause(_ error: PostgresError) -> String {
+    guard let state = error.sqlState else { return "\(error.kind)" }
+    let isTimeout = state == .queryCanceled || state == .lockNotAvailable
+    return isTimeout ? "\(state) \(error.message)" : state.rawValue
   }
 
   /// For whoever looks closely only: what a statement meets is its caller's business. Without `detail`, which holds
@@ -150,7 +156,6 @@ extension IOLoop {
   func opened(_ target: Target, _ result: Result<Connection, PostgresError>) {
     switch result {
     case .success(let connection):
-      if outage != nil { logger.info("Postgres is back") }
       if outage != nil {
         let seconds = (now - outageSince).nanoseconds / 1_000_000_000
         logger.notice("connected to Postgres again", metadata: ["seconds": "\(seconds)"])

@@ -22,7 +22,7 @@ extension ServiceContext {
     do {
       try await program.migrator.requireCurrent(on: client, logger: logger)
     } catch let error as PostgresError {
-      throw StartupFailure("the database cannot be used: \(error)")
+      throw StartupFailure("the database of \(settings.name("database.url")) cannot be used: \(error)")
     }
     return Database(client: client, readiness: readiness)
   }
