@@ -34,17 +34,26 @@ struct CronServiceTests {
   @Test(
     "Of three instances one adds the job of each time, over changes of the clocks in both directions",
     arguments: [
-      ("2026-03-06 12:00Z", "2026-03-09 06:45Z", ["03-07 07:30", "03-08 07:00", "03-09 06:30"]),
-      ("2025-10-31 12:00Z", "2025-11-03 08:00Z", ["11-01 06:30", "11-02 07:30", "11-03 07:30"]),
+      (
+        "30 2 * * *", "2026-03-06 12:00Z", "2026-03-09 06:45Z", ["03-07 07:30", "03-08 07:00", "03-09 06:30"]
+      ),
+      (
+        "30 2 * * *", "2025-10-31 12:00Z", "2025-11-03 08:00Z", ["11-01 06:30", "11-02 07:30", "11-03 07:30"]
+      ),
+      // Every hour: there is none between half past one and half past three, and half past one comes twice.
+      ("30 * * * *", "2026-03-08 06:00Z", "2026-03-08 08:00Z", ["03-08 06:30", "03-08 07:30"]),
+      (
+        "30 * * * *", "2025-11-02 05:00Z", "2025-11-02 08:00Z", ["11-02 05:30", "11-02 06:30", "11-02 07:30"]
+      ),
     ])
-  func instances(start: String, end: String, expected: [String]) async throws {
+  func instances(text: String, start: String, end: String, expected: [String]) async throws {
     try await TestQueue.with { queue in
-      let services = try (0..<3).map { _ in try Self.service(queue, missed: .all(most: 100)) }
+      let services = try (0..<3).map { _ in try Self.service(queue, text, missed: .all(most: 100)) }
       for service in services { try await service.declare() }
       // As if all had slept from the start to the end. The time comes from the database, so the test looks at the entry as
       // it is at each time, and moves it there.
       let rules = try TimeZones().rules("America/New_York")
-      let expression = try CronExpression("30 2 * * *")
+      let expression = try CronExpression(text)
       func seconds(_ text: String) throws -> Int64 {
         Int64(
           try Date(text.replacing(" ", with: "T").replacing("Z", with: ":00Z"), strategy: .iso8601)
@@ -53,7 +62,7 @@ struct CronServiceTests {
       var time = try #require(expression.next(after: try seconds(start), in: rules))
       while time <= (try seconds(end)) {
         let entry = CronEntry(
-          name: "nightly", expression: "30 2 * * *", timezone: "America/New_York",
+          name: "nightly", expression: text, timezone: "America/New_York",
           next: PostgresTimestamp(microseconds: time * 1_000_000),
           now: PostgresTimestamp(microseconds: time * 1_000_000 + 500_000))
         try await queue.superuser.run(
