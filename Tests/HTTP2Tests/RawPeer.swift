@@ -91,6 +91,12 @@ final class Socket: ChannelOutboundHandler {
   func flush(context: ChannelHandlerContext) {
     if !isFull { context.flush() }
   }
+
+  /// What waits in an embedded channel when it closes would keep whoever wrote it.
+  func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+    context.flush()
+    context.close(mode: mode, promise: promise)
+  }
 }
 
 struct Frame: Equatable {

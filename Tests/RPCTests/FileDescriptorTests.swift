@@ -25,8 +25,12 @@ import Testing
 @Suite("A listener that has no descriptors left") struct AcceptPauseTests {
   private let loop = EmbeddedEventLoop()
 
-  private func listener() -> EmbeddedChannel {
-    EmbeddedChannel(handler: AcceptPause(logger: .quiet), loop: loop)
+  private func withListener(_ body: (EmbeddedChannel) -> Void) {
+    let listener = EmbeddedChannel(handler: AcceptPause(logger: .quiet), loop: loop)
+    body(listener)
+    // A channel that stays open, or is waited for, keeps itself alive.
+    _ = try? listener.finish(acceptAlreadyClosed: true)
+    loop.advanceTime(by: .seconds(1))
   }
 
   /// A channel without a socket says what it was told last.
@@ -36,32 +40,35 @@ import Testing
 
   @Test("asks for no connections until the pause is over, however often it failed")
   func pause() {
-    let listener = listener()
-    for _ in 0..<3 { listener.pipeline.fireErrorCaught(IOError(errnoCode: EMFILE, reason: "accept")) }
-    #expect(!isAccepting(listener))
-    loop.advanceTime(by: .milliseconds(999))
-    #expect(!isAccepting(listener))
-    loop.advanceTime(by: .milliseconds(1))
-    #expect(isAccepting(listener))
-    listener.pipeline.fireErrorCaught(IOError(errnoCode: EMFILE, reason: "accept"))
-    #expect(!isAccepting(listener))
+    withListener { listener in
+      for _ in 0..<3 { listener.pipeline.fireErrorCaught(IOError(errnoCode: EMFILE, reason: "accept")) }
+      #expect(!isAccepting(listener))
+      loop.advanceTime(by: .milliseconds(999))
+      #expect(!isAccepting(listener))
+      loop.advanceTime(by: .milliseconds(1))
+      #expect(isAccepting(listener))
+      listener.pipeline.fireErrorCaught(IOError(errnoCode: EMFILE, reason: "accept"))
+      #expect(!isAccepting(listener))
+    }
   }
 
   @Test("is not bothered by what passes one connection only")
   func others() {
-    let listener = listener()
-    listener.pipeline.fireErrorCaught(IOError(errnoCode: ECONNABORTED, reason: "accept"))
-    #expect(isAccepting(listener))
+    withListener { listener in
+      listener.pipeline.fireErrorCaught(IOError(errnoCode: ECONNABORTED, reason: "accept"))
+      #expect(isAccepting(listener))
+    }
   }
 
   @Test("does not begin to accept again once it is closed")
   func closed() {
-    let listener = listener()
-    listener.pipeline.fireErrorCaught(IOError(errnoCode: EMFILE, reason: "accept"))
-    listener.allowOptionsWhenClosed = true
-    listener.close(promise: nil)
-    loop.run()
-    loop.advanceTime(by: .seconds(2))
-    #expect(!isAccepting(listener))
+    withListener { listener in
+      listener.pipeline.fireErrorCaught(IOError(errnoCode: EMFILE, reason: "accept"))
+      listener.allowOptionsWhenClosed = true
+      listener.close(promise: nil)
+      loop.run()
+      loop.advanceTime(by: .seconds(2))
+      #expect(!isAccepting(listener))
+    }
   }
 }

@@ -66,7 +66,7 @@ private func compress(_ bytes: UnsafeRawBufferPointer) {
 /// Fields end with a NUL; their names with a colon, which is not the first byte.
 private func readHeaders(_ bytes: UnsafeRawBufferPointer) {
   var request = RequestHead(maxBytes: 8 << 10)
-  var response = ResponseHead()
+  var response = ResponseHead(maxBytes: 8 << 10)
   for field in bytes.split(separator: 0) {
     guard let colon = field.dropFirst().firstIndex(of: UInt8(ascii: ":")) else { continue }
     let name = UnsafeRawBufferPointer(rebasing: field[..<colon])
