@@ -46,14 +46,14 @@ import Testing
       return message
     }
     var client = RPCClient.Configuration()
-    if whose == "client" { client.http2.maxAge = .milliseconds(500) }
+    if whose == "client" { client.http2.maxAge = .milliseconds(1500) }
     try await withLoopback(
-      [method], configure: { if whose == "server" { $0.http2.maxAge = .milliseconds(500) } }, client: client
+      [method], configure: { if whose == "server" { $0.http2.maxAge = .milliseconds(1500) } }, client: client
     ) { client in
       try await withThrowingTaskGroup { group in
         for _ in 0..<10 {
           group.addTask {
-            while peers.names.withLock(\.count) < 3 {
+            while peers.names.withLock(\.count) < 2 {
               _ = try await client.unary(path: "/test.Service/Peer", request: ByteBuffer(string: "x"))
             }
           }
