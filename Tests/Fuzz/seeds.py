@@ -208,7 +208,13 @@ def full(descriptor):
     for field in descriptor.fields:
         if field.is_repeated if hasattr(field, "is_repeated") else field.label == field.LABEL_REPEATED:
             values = getattr(message, field.name)
-            if field.message_type:
+            if field.message_type and field.message_type.GetOptions().map_entry:
+                key, entry = (field.message_type.fields_by_name[name] for name in ("key", "value"))
+                if entry.message_type:
+                    values[value(key)].MergeFrom(full(entry.message_type))
+                else:
+                    values[value(key)] = value(entry)
+            elif field.message_type:
                 values.add().MergeFrom(full(field.message_type))
             else:
                 values.extend([value(field), value(field)])
