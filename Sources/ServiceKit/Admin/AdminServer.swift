@@ -56,7 +56,7 @@ struct AdminServer: Service {
   }
 }
 
-private final class ConnectionCount: Sendable {
+final class ConnectionCount: Sendable {
   private let open = Atomic(0)
 
   /// Counts the channel until it closes; false when there are too many.
@@ -67,7 +67,7 @@ private final class ConnectionCount: Sendable {
   }
 }
 
-private final class AdminHandler: ChannelInboundHandler {
+final class AdminHandler: ChannelInboundHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundOut = HTTPServerResponsePart
 
