@@ -185,6 +185,32 @@ def gzip_bomb(connection):
     connection.answer([1])
 
 
+@functools.cache
+def small_bomb():
+    # SimpleRequest{payload: {body: 4,000,000 zeros}}: as long as a message may be, in 4 KiB.
+    body = b"\x12\x80\x92\xf4\x01" + bytes(4_000_000)
+    payload = b"\x1a" + varint(len(body)) + body
+    return b"\1" + wire.message(zlib.compress(payload, 9, wbits=31))[1:]
+
+
+def varint(value):
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(encoded) + bytes([value])
+
+
+def gzip_bombs(connection):
+    """Thirty calls in one go, each of which is all right and inflates to 4 MiB."""
+    streams = [stream_of(index) for index in range(30)]
+    block = wire.request_block(f"{wire.SERVICE}/UnaryCall", (b"grpc-encoding", b"gzip"))
+    connection.send(
+        b"".join(request(stream, block=block) + data(stream, small_bomb(), end=True) for stream in streams)
+    )
+    connection.answer(streams)
+
+
 def unfinished_bodies(connection):
     """As many calls as a connection may have, the message of each announced and begun."""
     streams = [stream_of(index) for index in range(255)]
@@ -247,6 +273,10 @@ ATTACKS = {
         opening=request(
             1, block=wire.request_block(f"{wire.SERVICE}/FullDuplexCall", (b"grpc-encoding", b"gzip"))
         ),
+    ),
+    "thirty gzip bombs": Attack(
+        # One of them in a turn of the loop, and others between any two: what each takes, and what is made of it.
+        gzip_bombs, "grpc-status 0", delay_ms=15, memory_mib=64,
     ),
     "300 streams": Attack(too_many_streams, "GOAWAY PROTOCOL_ERROR"),
 }

@@ -78,11 +78,14 @@ package final class EventLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
   private func scheduleWaiting() {
     guard !waiting.isEmpty, !isWaitScheduled else { return }
     isWaitScheduled = true
-    eventLoop.assumeIsolated().scheduleTask(in: Self.pause) {
-      self.isWaitScheduled = false
-      let bodies = self.waiting
-      self.waiting = []
-      for body in bodies { body() }
+    // Behind what has been submitted so far, such as the writing of answers: the pause would be over before that is.
+    eventLoop.assumeIsolated().execute {
+      self.eventLoop.assumeIsolated().scheduleTask(in: Self.pause) {
+        self.isWaitScheduled = false
+        let bodies = self.waiting
+        self.waiting = []
+        for body in bodies { body() }
+      }
     }
   }
 

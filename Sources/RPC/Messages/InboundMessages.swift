@@ -35,6 +35,7 @@ struct InboundMessages {
   var isEmpty: Bool { first == nil && completeOthers == 0 }
   /// While none has been taken: there is the first, and some or all of another.
   var hasMoreThanOne: Bool { first != nil && others.readableBytes > 0 }
+  var isFirstCompressed: Bool { first?.isCompressed == true }
   var isAtBoundary: Bool { deframer.isAtBoundary }
 
   mutating func receive(_ bytes: UnsafeRawBufferPointer) throws(RPCError) {

@@ -28,6 +28,8 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
     guard state.isArriving, let timeout = connection.requestTimeout else { return context?.deadline }
     return min(context?.deadline ?? .distantFuture, began + timeout)
   }
+  /// Before its handler can run.
+  var hasToInflate: Bool { state.hasCompressedMessage }
   var endsAtShutdown: Bool { state.head.method?.definition.endsAtShutdown ?? false }
 
   init(_ connection: ServerConnection, _ stream: HTTP2Stream) {
@@ -198,7 +200,7 @@ final class ServerCall: HTTP2StreamDelegate, CallSide, @unchecked Sendable {
       let next = try state.next()
       if case .message(let message) = next {
         counters?.received(bytes: message.readableBytes)
-        if state.tookCompressed { connection.inflatedBytes += message.readableBytes }
+        if state.tookCompressed { connection.loop.inflated(message.readableBytes) }
       }
       context?.isRequestCompressed = state.tookCompressed
       // Inflated it may be a thousand times what came.

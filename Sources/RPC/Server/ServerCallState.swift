@@ -98,6 +98,8 @@ struct ServerCallState {
     return isInboundEnded || phase == .finished ? .end : .wait
   }
 
+  /// Whether the one message that has come is compressed.
+  var hasCompressedMessage: Bool { messages.isFirstCompressed }
   /// Whether the message taken last came compressed.
   var tookCompressed: Bool { messages.tookCompressed }
 

@@ -21,6 +21,8 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   /// Calls whose handlers start when nghttp2 has returned.
   var ready: [ServerCall] = []
   private var starting: [ServerCall] = []
+  /// Some of them wait until the loop has looked at its sockets.
+  private var isPaused = false
   private var runningHandlers = 0
   private var lastingCalls = 0
   private(set) var isDraining = false
@@ -33,8 +35,6 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
   private var bufferedBytes = 0
   /// What `loop.queued` has counted of the responses that the peer has yet to take.
   private var queuedBytes = 0
-  /// What messages have been inflated to in this turn of the loop.
-  var inflatedBytes = 0
   private(set) lazy var deadlines = DeadlineTimer(on: eventLoop) { [unowned self] in self.expire($0) }
 
   init(_ server: ServerCore, _ channel: any Channel, _ loop: ServerLoop) {
@@ -211,25 +211,25 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
 
   func inboundBatchEnded() {
     swap(&ready, &starting)
-    inflatedBytes = 0
-    for (index, call) in starting.enumerated() {
-      guard inflatedBytes < Self.inflatedBytesPerTurn else {
-        startLater(starting[index...])
-        break
-      }
-      call.start()
+    for call in starting {
+      if loop.isPausing, call.hasToInflate { startLater(call) } else { call.start() }
     }
     starting.removeAll(keepingCapacity: true)
+    if loop.isPausing { loop.startPause() }
     // Whatever the batch resumed runs now, so that its answers share one write.
     executor.runReady()
   }
 
-  /// A read of 64 KiB may hold messages that inflate to a thousand times as much. Others have their turn in between.
-  private static let inflatedBytesPerTurn = 1 << 20
+  private func startLater(_ call: ServerCall) {
+    ready.append(call)
+    guard !isPaused else { return }
+    isPaused = true
+    loop.pause(self)
+  }
 
-  private func startLater(_ calls: ArraySlice<ServerCall>) {
-    ready = calls + ready
-    executor.afterSockets { self.inboundBatchEnded() }
+  func goOn() {
+    isPaused = false
+    inboundBatchEnded()
   }
 
   func settingsReceived() {}

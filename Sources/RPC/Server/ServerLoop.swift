@@ -12,6 +12,11 @@ final class ServerLoop: @unchecked Sendable {
   var bytes: LoopBudget
   /// Bytes of responses it may keep for peers that do not take them.
   var queued: LoopBudget
+  /// What messages have been inflated to since the loop last looked at its sockets, or a little before.
+  private var inflatedBytes = 0
+  private var pauseEnd: Scheduled<Void>?
+  var isPausing: Bool { pauseEnd != nil }
+  private var paused: [ServerConnection] = []
   private(set) var connections: [ObjectIdentifier: ServerConnection] = [:]
   /// By `ServedMethod.index`; the last is for methods that are not there.
   let methods: [MethodCounters]
@@ -30,6 +35,38 @@ final class ServerLoop: @unchecked Sendable {
     bytes = LoopBudget(budgets.bytes)
     queued = LoopBudget(budgets.queued)
     self.methods = (0...methods).map { _ in MethodCounters() }
+  }
+
+  /// A read of 64 KiB may hold messages that inflate to a thousand times as much. Others have their turn after each
+  /// such lot.
+  private static let inflatedBytesPerTurn = 1 << 20
+  /// Long enough that answers are written before it is over: a loop with anything to run does not look at its sockets.
+  private static let pause = TimeAmount.microseconds(500)
+
+  func inflated(_ count: Int) {
+    inflatedBytes += count
+    if inflatedBytes >= Self.inflatedBytesPerTurn, !isPausing { startPause() }
+  }
+
+  /// Begins the pause, or does so anew when what led to it has been done.
+  func startPause() {
+    pauseEnd?.cancel()
+    pauseEnd = eventLoop.assumeIsolated().scheduleTask(in: Self.pause) {
+      self.pauseEnd = nil
+      self.inflatedBytes = 0
+      let connections = self.paused
+      self.paused = []
+      for (index, connection) in connections.enumerated() {
+        // Whoever has had a turn is behind those who have not.
+        if self.isPausing { return self.paused.insert(contentsOf: connections[index...], at: 0) }
+        connection.goOn()
+      }
+    }
+  }
+
+  /// The connection has calls with something to inflate, for when the pause is over.
+  func pause(_ connection: ServerConnection) {
+    paused.append(connection)
   }
 
   func counters(of method: ServedMethod?) -> MethodCounters { methods[method?.index ?? methods.count - 1] }
