@@ -72,18 +72,16 @@ package final class PostgresClient: Service {
   private func perform(_ step: Step, _ tenant: UUID?, _ deadline: NIODeadline?) async throws
     -> StatementResult
   {
-    let steps = if let tenant { [Step(SetTenant(tenant: tenant)), step] } else { [step] }
-    let request = Request(steps, deadline: deadline)
-    var results = try await request.wait(submit: { loop.submit(.request(request)) })
+    var results = try await perform([step], tenant, deadline)
     return results.removeLast()
   }
 
   private func perform(
     _ steps: [Step], _ tenant: UUID?, _ deadline: NIODeadline?
-  ) async throws -> ArraySlice<StatementResult> {
-    let preamble = tenant.map { [Step(SetTenant(tenant: $0))] } ?? []
-    let request = Request(preamble + steps, deadline: deadline)
-    return try await request.wait(submit: { loop.submit(.request(request)) }).dropFirst(preamble.count)
+  ) async throws -> [StatementResult] {
+    let opening = tenant.map { [Step(SetTenant(tenant: $0))] } ?? []
+    let request = Request(opening: opening, steps, deadline: deadline)
+    return try await request.wait(submit: { loop.submit(.request(request)) })
   }
 }
 

@@ -174,14 +174,13 @@ package final class Transaction: Sendable {
     return results.removeFirst()
   }
 
-  private func perform(_ steps: [Step]) async throws -> ArraySlice<StatementResult> {
+  private func perform(_ steps: [Step]) async throws -> [StatementResult] {
     let opening = state.withLockedValue { state in
       defer { (state.opening, state.isOpen) = ([], true) }
       return state.opening
     }
-    let request = Request(opening + steps, deadline: expiry, isLeased: true)
-    let results = try await noting { try await lease.perform(request) }
-    return results.dropFirst(opening.count)
+    let request = Request(opening: opening, steps, deadline: expiry, isLeased: true)
+    return try await noting { try await lease.perform(request) }
   }
 
   /// Remembers a conflict even if `body` throws something of its own because of it.

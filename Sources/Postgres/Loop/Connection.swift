@@ -190,9 +190,9 @@ final class Connection: @unchecked Sendable {
       case .notPrepared(let request, let step):
         if let id = request.steps[step].id { prepared[id] = nil }
         clear(result)
-      case .keep(let request, _):
+      case .keep(let request, let step):
         // A caller that has gone needs no rows.
-        if let result, !request.isFinished {
+        if let result, step >= request.openingCount, !request.isFinished {
           request.results.append(StatementResult(owning: result))
         } else {
           clear(result)

@@ -71,13 +71,13 @@ extension IOLoop {
     record(request)
     let results = request.results
     request.results = []
-    if request.finish(.success(results)) { finished.append(request) }
+    if request.finish(.success(results)) { finishedRequests.append(request) }
   }
 
   func fail(_ request: Request, _ error: PostgresError) {
     record(request, error)
     request.results = []
-    if request.finish(.failure(error)) { finished.append(request) }
+    if request.finish(.failure(error)) { finishedRequests.append(request) }
   }
 
   private func record(_ request: Request, _ error: PostgresError? = nil) {

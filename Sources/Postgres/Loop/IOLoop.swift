@@ -64,6 +64,8 @@ final class IOLoop: @unchecked Sendable {
   /// Why the last attempt to connect failed; nil while the database is there.
   var outage: PostgresError?
   /// Answered, to be resumed at the end of this turn.
+  var finishedRequests: [Request] = []
+  /// The same of everything else.
   var finished: [any Resumable] = []
   var drained: Waiter<Void>?
   var drainExpiry = NIODeadline.distantFuture
@@ -241,6 +243,11 @@ final class IOLoop: @unchecked Sendable {
     }
     for connection in leased where connection.failure != nil { lose(connection) }
     loseListening()
+    resumeFinished()
+  }
+
+  private func resumeFinished() {
+    finishedRequests.resumeAll()
     for waiter in finished { waiter.resume() }
     finished.removeAll(keepingCapacity: true)
   }
@@ -313,8 +320,7 @@ final class IOLoop: @unchecked Sendable {
     for queue in listening.queues { queue.end() }
     listening = Listening()
     if let drained, drained.finish(.success(())) { finished.append(drained) }
-    for waiter in finished { waiter.resume() }
-    finished.removeAll()
+    resumeFinished()
   }
 
   var shuttingDown: PostgresError { PostgresError(.unavailable, "the client has been shut down") }

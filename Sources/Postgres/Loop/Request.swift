@@ -4,6 +4,8 @@ internal import NIOCore
 /// caller's explicit one). All but `steps` belongs to the connections' thread.
 final class Request: Waiter<[StatementResult]>, @unchecked Sendable {
   let steps: [Step]
+  /// How many of `steps` were put in front of the caller's: nobody looks at what they return.
+  let openingCount: Int
   let deadline: NIODeadline?
   let isLeased: Bool
   /// Whether this ends an explicit transaction: what came before it there is certain to be undone when the
@@ -18,15 +20,22 @@ final class Request: Waiter<[StatementResult]>, @unchecked Sendable {
   var attempts = 0
   /// Sent again because a prepared statement had gone stale or missing: so this time without one.
   var avoidsPrepared = false
+  /// Those of the caller's own steps.
   var results: [StatementResult] = []
   var error: PostgresError?
 
   /// As many bits as say which steps are prepared on the way.
   static let mostSteps = 64
 
-  init(_ steps: [Step], deadline: NIODeadline?, isLeased: Bool = false, isCommit: Bool = false) {
+  init(
+    opening: [Step] = [], _ steps: [Step], deadline: NIODeadline?, isLeased: Bool = false,
+    isCommit: Bool = false
+  ) {
+    let openingCount = opening.count
+    let steps = opening.isEmpty ? steps : opening + steps
     precondition(steps.count <= Self.mostSteps, "a batch holds at most \(Self.mostSteps) statements")
     self.steps = steps
+    self.openingCount = openingCount
     self.deadline = deadline
     self.isLeased = isLeased
     self.isCommit = isCommit

@@ -20,6 +20,10 @@ class Waiter<Outcome: Sendable>: Resumable, @unchecked Sendable {
   // Written before the state becomes `waiting`, and read by the one who makes it `finished`.
   private var continuation: UnsafeContinuation<Outcome, any Error>?
   private var outcome: Result<Outcome, any Error>?
+  /// What the task runs on, if it prefers an executor. Written and read like the continuation.
+  final private(set) var executor: UnownedTaskExecutor?
+  /// Others on the same executor, whose outcomes are set too: the task resumes them when it gets to run.
+  final var companions: [Waiter] = []
 
   /// Suspends until there is an outcome.
   /// - Parameters:
@@ -30,7 +34,10 @@ class Waiter<Outcome: Sendable>: Resumable, @unchecked Sendable {
   ) async throws -> Outcome {
     // The continuation orders what the thread wrote before what the caller reads, in a way ThreadSanitizer does
     // not see; this it does.
-    defer { _ = state.load(ordering: .acquiring) }
+    defer {
+      _ = state.load(ordering: .acquiring)
+      if !companions.isEmpty { resumeCompanions() }
+    }
     guard isCancellable else {
       return try await withUnsafeThrowingContinuation { continuation in
         start(continuation, submit)
@@ -47,6 +54,7 @@ class Waiter<Outcome: Sendable>: Resumable, @unchecked Sendable {
 
   private func start(_ continuation: UnsafeContinuation<Outcome, any Error>, _ submit: () -> Void) {
     self.continuation = continuation
+    executor = withUnsafeCurrentTask { $0?.unownedTaskExecutor }
     let (isFirst, _) = state.compareExchange(
       expected: State.created, desired: State.waiting, ordering: .acquiringAndReleasing)
     if isFirst { submit() } else { continuation.resume(throwing: CancellationError()) }
@@ -78,5 +86,34 @@ class Waiter<Outcome: Sendable>: Resumable, @unchecked Sendable {
     continuation.resume(with: outcome)
   }
 
+  private final func resumeCompanions() {
+    for companion in companions { companion.resume() }
+    companions = []
+  }
+
   final var isFinished: Bool { state.load(ordering: .relaxed) >= State.finished }
+}
+
+extension Array {
+  /// Resumes all of them and forgets them.
+  ///
+  /// To hand an event loop a task from another thread costs a lock and, where the loop sleeps, a system call and a
+  /// switch of threads; one with little to do sleeps again before the next comes. So each executor is given one task,
+  /// which resumes the others there, where it costs neither. They would have waited for that executor anyway.
+  mutating func resumeAll<Outcome>() where Element: Waiter<Outcome> {
+    var firsts: [Element] = []
+    for waiter in self {
+      guard let executor = waiter.executor else {
+        waiter.resume()
+        continue
+      }
+      if let first = firsts.first(where: { $0.executor == executor }) {
+        first.companions.append(waiter)
+      } else {
+        firsts.append(waiter)
+      }
+    }
+    removeAll(keepingCapacity: true)
+    for first in firsts { first.resume() }
+  }
 }
