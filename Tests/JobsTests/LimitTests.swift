@@ -155,6 +155,32 @@ struct LimitTests {
     }
   }
 
+  @Test("Jobs over the limit of their key cost nothing of what their queue may start")
+  func blockedCostNothing() async throws {
+    try await TestQueue.with { queue in
+      try await queue.jobs.limit("test", Limit(rate: .init(perSecond: 0.001, burst: 3)))
+      try await queue.add(["a", "b", "c", "d"]) {
+        $0.priority = .urgent
+        $0.limit = KeyedLimit("k", Limit(running: 1))
+      }
+      try await queue.add(["free 1", "free 2", "free 3"])
+      let worker = try await queue.enlist()
+      var fetcher = Fetcher(queue: "test", poll: .seconds(1), now: .now)
+      var seen: [String] = []
+      while true {
+        let answer = try await fetcher.send(
+          Acknowledgements(), fetch: 10, mayTakeSuspect: true, as: worker.id, on: queue.jobs.postgres)
+        let fetched = try #require(answer.fetched)
+        seen += try texts(fetched.jobs)
+        if fetched.heldBack != nil { break }
+        #expect(fetched.mayHaveMore)
+      }
+      #expect(seen.count == 3)
+      #expect(seen.count { $0.hasPrefix("free") } == 2)
+      #expect(try await queue.count("blocked") == 3)
+    }
+  }
+
   @Test("A paused queue begins no jobs until it is resumed")
   func pause() async throws {
     try await TestQueue.with { queue in
@@ -207,6 +233,28 @@ struct FairnessTests {
       let lanes = Dictionary(grouping: tenants) { try? NewJob(Note(text: ""), tenant: $0).lane }.count
       #expect(lanes == 5)
       for tenant in tenants { #expect(seen.count { $0 == "\(tenant)" } >= 4) }
+    }
+  }
+
+  @Test(
+    "Every tenant gets its turn in a queue that lets few start",
+    arguments: [Limit(running: 1), Limit(rate: .init(perSecond: 1_000_000, burst: 1))])
+  func turnsUnderLimit(limit: Limit) async throws {
+    try await TestQueue.with { queue in
+      try await queue.jobs.limit("test", limit)
+      let tenants = (0..<5).map { UUID(high: 7, low: UInt64($0) * 0x1357_9BDF_0246_8ACE) }
+      for tenant in tenants { try await queue.add((0..<20).map { _ in "\(tenant)" }, tenant: tenant) }
+      let worker = try await queue.enlist()
+      var fetcher = Fetcher(queue: "test", poll: .seconds(1), now: .now)
+      var seen: [String] = []
+      for _ in 0..<10 {
+        let answer = try await fetcher.send(
+          Acknowledgements(), fetch: 8, mayTakeSuspect: true, as: worker.id, on: queue.jobs.postgres)
+        let jobs = answer.fetched?.jobs ?? []
+        seen += try texts(jobs)
+        #expect(try await worker.finish(jobs) == [])
+      }
+      for tenant in tenants { #expect(seen.count { $0 == "\(tenant)" } == 2) }
     }
   }
 }

@@ -7,8 +7,10 @@ import Testing
 struct DivisionTests {
   private let start = ContinuousClock.now
 
-  private func fetched(_ shares: inout FairShare, _ lanes: [Int], most: Int, share: Int) -> Bool {
-    shares.fetched(lanes, most: most, share: share)
+  private func fetched(
+    _ shares: inout FairShare, _ lanes: [Int], most: Int, share: Int, isHeldBack: Bool = false
+  ) -> Bool {
+    shares.fetched(lanes, most: most, share: share, isHeldBack: isHeldBack)
   }
 
   private func look(
@@ -27,6 +29,16 @@ struct DivisionTests {
     #expect(shares.firstLane == 10)
     #expect(shares.share(of: 100) == 50)
     #expect(shares.share(of: 1) == 1)
+  }
+
+  @Test("When the queue's limits cut a fetch short, the lanes behind come first the next time")
+  func heldBack() {
+    var shares = FairShare()
+    #expect(fetched(&shares, [3], most: 100, share: 100, isHeldBack: true))
+    #expect(shares.firstLane == 4)
+    // Nobody has had a turn.
+    #expect(fetched(&shares, [], most: 100, share: 100, isHeldBack: true))
+    #expect(shares.firstLane == 4)
   }
 
   @Test("A lane that gave its whole share may have more, though the batch was not full")

@@ -368,7 +368,7 @@ $$;
 -- longer. Of lane 64 at most `suspects`, as part of the `most`. A worker that was buried gets nothing.
 --
 -- Those whose key is at its limit are moved to jobs_blocked, and returned as attempt 0, without a payload: there may be
--- more jobs behind them.
+-- more jobs behind them, which the queue's limits allow, since these cost no token.
 --
 -- Where the queue's own limits allow less than `most`, a row of attempt -1 says so, with a `seq` of in how many
 -- milliseconds a rate allows another job, or 0 if jobs must end first.
@@ -443,15 +443,15 @@ BEGIN
       unique_key, is_redriven, payload, failures, worker_id)
     SELECT t.job_id, t.created_at, t.queue, t.kind, t.tenant_id, t.priority, t.lane, t.attempt + 1, t.failed,
       t.max_attempts, t.crashes, t.limit_key, t.unique_key, t.is_redriven, t.payload, t.failures, worker
-    FROM taken AS t WHERE t.limit_key IS NULL OR t.job_id NOT IN (SELECT o.job_id FROM over AS o))
+    FROM taken AS t WHERE t.limit_key IS NULL OR t.job_id NOT IN (SELECT o.job_id FROM over AS o)),
+  charged AS (
+    UPDATE {schema}.jobs_queues AS q
+    SET tokens = tokens - (SELECT count(*) FROM taken) + (SELECT count(*) FROM over)
+    WHERE costs AND q.queue = of_queue)
   SELECT t.job_id, CASE WHEN o.job_id IS NULL THEN t.attempt + 1 ELSE 0 END, t.failed, t.max_attempts, t.kind,
     t.tenant_id, t.limit_key, t.priority, t.lane, t.seq, t.ready_at, statement_timestamp(),
     CASE WHEN o.job_id IS NULL THEN t.payload ELSE 'null' END
   FROM taken AS t LEFT JOIN over AS o ON t.limit_key IS NOT NULL AND o.job_id = t.job_id;
-  IF costs THEN
-    GET DIAGNOSTICS allowed = ROW_COUNT;
-    UPDATE {schema}.jobs_queues AS q SET tokens = tokens - allowed WHERE q.queue = of_queue;
-  END IF;
 END
 $$;
 

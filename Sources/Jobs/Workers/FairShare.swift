@@ -16,8 +16,10 @@ struct FairShare {
   }
 
   /// Learns from a fetch, and says whether there may be more where it came from.
-  /// - Parameter lanes: the lane of each job, in any order; 64 is not one of those that take turns.
-  mutating func fetched(_ lanes: [Int], most: Int, share: Int) -> Bool {
+  /// - Parameters:
+  ///   - lanes: the lane of each job, in any order; 64 is not one of those that take turns.
+  ///   - isHeldBack: the queue's limits allowed fewer than `most`.
+  mutating func fetched(_ lanes: [Int], most: Int, share: Int, isHeldBack: Bool) -> Bool {
     var counts = [Int](repeating: 0, count: Self.lanes)
     var bits: UInt64 = 0
     for lane in lanes where lane < Self.lanes {
@@ -26,7 +28,7 @@ struct FairShare {
     }
     if seen.count == Self.memory { seen.removeFirst() }
     seen.append(bits)
-    guard lanes.count >= most else { return counts.contains { $0 >= share } }
+    guard lanes.count >= most || isHeldBack else { return counts.contains { $0 >= share } }
     // Cut short: the lanes behind the last one served come first the next time.
     for step in (0..<Self.lanes).reversed() {
       let lane = (firstLane + step) % Self.lanes

@@ -67,19 +67,25 @@ struct Fetcher {
   ) -> Fetched {
     var fetched = Fetched(nextPoll: now + poll * Double.random(in: 0.75...1))
     var lanes: [Int] = []
+    var hasBlocked = false
     lanes.reserveCapacity(rows.count)
     fetched.jobs.reserveCapacity(rows.count)
     for row in rows {
       switch row {
       case .heldBack(let pause): fetched.heldBack = pause
-      case .blocked(let job): note(job, &lanes)
+      case .blocked(let job):
+        hasBlocked = true
+        note(job, &lanes)
       case .job(var job):
         note(job, &lanes)
         job.worker = worker
         fetched.jobs.append(job)
       }
     }
-    fetched.mayHaveMore = shares.fetched(lanes, most: most, share: share)
+    fetched.mayHaveMore = shares.fetched(
+      lanes, most: most, share: share, isHeldBack: fetched.heldBack != nil)
+    // Those took places that the queue's limits allow to the jobs behind them: ask for these at once.
+    if hasBlocked { fetched.heldBack = nil }
     FairShare.arrange(&fetched.jobs)
     return fetched
   }
