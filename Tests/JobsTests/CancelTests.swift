@@ -93,7 +93,8 @@ struct CancelTests {
   }
 }
 
-private struct ServerProcess: Statement {
+/// The server's process that serves this session.
+struct ServerProcess: Statement {
   static let name = "ServerProcess"
   static let sql = "SELECT pg_backend_pid()"
   static func decode(_ row: inout RowReader) throws -> Int32 { try row.next() }

@@ -13,7 +13,9 @@ package struct NewJob: Sendable {
   package struct Unique: Sendable, Hashable {
     /// 1 to 160 characters.
     package var key: String
-    /// Let go when the job starts, so that one more can be waiting while it runs; otherwise when it ends.
+    /// Let go when the job starts, so that one more can be waiting while it runs; otherwise when it ends. It does not
+    /// start before the transactions have ended that were told it has the key. If it is to run again, it has the key
+    /// again, unless another has taken it meanwhile.
     package var untilStart: Bool
     /// Held for so long at least, even if the job ends before.
     package var window: Duration

@@ -163,7 +163,7 @@ CREATE TABLE {schema}.jobs_unique (
   kind        text        COLLATE "C" NOT NULL,
   unique_key  text        COLLATE "C" NOT NULL,
   job_id      uuid        NOT NULL,
-  -- Let go when the job starts, rather than when it ends.
+  -- Let go when the job starts, rather than when it ends; and had again while it waits to be run again.
   until_start boolean     NOT NULL,
   is_over     boolean     NOT NULL DEFAULT false,
   held_until  timestamptz NOT NULL,
@@ -209,8 +209,10 @@ BEGIN
 END
 $$;
 
--- Adds a job unless another of its kind has the key; returns the one that has it then. Two transactions that add the
--- same key take turns.
+-- Adds a job unless another of its kind has the key; returns the one that has it then. Two transactions that take the
+-- same free key take turns. Whoever finds it held keeps nobody from ending the job that holds it: the key is read without
+-- a lock. Only a job that lets go of it when it starts may not start before the caller's transaction has ended, for it
+-- would not see what it is to run for; those that fetch pass over it meanwhile.
 CREATE FUNCTION {schema}.jobs_add_unique(
   id uuid, queue text, kind text, tenant uuid, priority smallint, lane smallint, most_attempts smallint,
   limit_key text, payload text, run_at timestamptz, delay interval, unique_key text, until_start boolean,
@@ -219,20 +221,49 @@ RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
-  holder uuid;
+  holder {schema}.jobs_unique;
+  is_taken boolean := false;
 BEGIN
-  INSERT INTO {schema}.jobs_unique AS held (kind, unique_key, job_id, until_start, held_until)
-  VALUES (kind, unique_key, id, until_start, clock_timestamp() + held_for)
-  ON CONFLICT ON CONSTRAINT jobs_unique_pkey DO UPDATE
-    SET job_id = id, until_start = EXCLUDED.until_start, is_over = false, held_until = EXCLUDED.held_until
-    WHERE held.is_over AND held.held_until <= clock_timestamp()
-  RETURNING held.job_id INTO holder;
-  IF holder IS NULL THEN
-    SELECT held.job_id INTO holder FROM {schema}.jobs_unique AS held
+  FOR round IN 1..100 LOOP
+    SELECT held.* INTO holder FROM {schema}.jobs_unique AS held
     WHERE held.kind = kind AND held.unique_key = unique_key;
-    RETURN holder;
+    IF NOT FOUND THEN
+      INSERT INTO {schema}.jobs_unique (kind, unique_key, job_id, until_start, held_until)
+      VALUES (kind, unique_key, id, until_start, clock_timestamp() + held_for)
+      ON CONFLICT ON CONSTRAINT jobs_unique_pkey DO NOTHING;
+      is_taken := FOUND;
+    ELSIF holder.is_over AND holder.held_until <= clock_timestamp() THEN
+      BEGIN
+        UPDATE {schema}.jobs_unique AS held
+        SET job_id = id, until_start = until_start, is_over = false, held_until = clock_timestamp() + held_for
+        WHERE held.kind = kind AND held.unique_key = unique_key
+          AND held.is_over AND held.held_until <= clock_timestamp();
+        is_taken := FOUND;
+        IF NOT is_taken THEN RAISE 'the key was taken' USING ERRCODE = 'JQ001'; END IF;
+      EXCEPTION WHEN SQLSTATE 'JQ001' THEN
+        -- Somebody else took it while this waited. Undone, so that the row is not kept locked.
+        NULL;
+      END;
+    ELSIF holder.is_over OR NOT holder.until_start THEN
+      RETURN holder.job_id;
+    ELSE
+      PERFORM 1 FROM {schema}.jobs_ready AS r WHERE r.job_id = holder.job_id FOR KEY SHARE;
+      IF FOUND THEN RETURN holder.job_id; END IF;
+      PERFORM 1 FROM {schema}.jobs_scheduled AS s WHERE s.job_id = holder.job_id FOR KEY SHARE;
+      IF FOUND THEN RETURN holder.job_id; END IF;
+      PERFORM 1 FROM {schema}.jobs_blocked AS b WHERE b.job_id = holder.job_id FOR KEY SHARE;
+      IF FOUND THEN RETURN holder.job_id; END IF;
+      -- It has just moved on: perhaps it has started.
+    END IF;
+    EXIT WHEN is_taken;
+  END LOOP;
+  IF NOT is_taken THEN
+    RAISE 'the key % does not stand still', unique_key USING ERRCODE = 'lock_not_available';
   END IF;
-  run_at := coalesce(run_at, clock_timestamp() + delay);
+  -- See jobs_add.
+  IF run_at IS NOT NULL OR delay IS NOT NULL THEN
+    run_at := greatest(coalesce(run_at, clock_timestamp() + delay), clock_timestamp());
+  END IF;
   IF run_at IS NULL THEN
     INSERT INTO {schema}.jobs_ready
       (job_id, queue, kind, tenant_id, priority, lane, max_attempts, limit_key, unique_key, payload)
@@ -435,7 +466,8 @@ BEGIN
     UPDATE {schema}.jobs_unique SET is_over = true WHERE ctid = ANY (ARRAY(
       SELECT u.place FROM taken AS t, LATERAL (
         SELECT u.ctid AS place FROM {schema}.jobs_unique AS u
-        WHERE u.kind = t.kind AND u.unique_key = t.unique_key AND u.job_id = t.job_id AND u.until_start LIMIT 1) AS u
+        WHERE u.kind = t.kind AND u.unique_key = t.unique_key AND u.job_id = t.job_id AND u.until_start
+          AND NOT u.is_over LIMIT 1) AS u
       WHERE t.unique_key IS NOT NULL AND t.job_id NOT IN (SELECT o.job_id FROM over AS o)))),
   running AS (
     INSERT INTO {schema}.jobs_running (
@@ -465,7 +497,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force
 BEGIN
   PERFORM 1 FROM {schema}.jobs_workers WHERE worker_id = worker FOR KEY SHARE;
   RETURN QUERY
-  -- Not by place: of a row that changes meanwhile (its progress, a wish to cancel it) that is another then. IS TRUE keeps
+  -- A key that was let go already is another's to take, and nobody waits for whoever is just doing that.
   -- the planner from making a join of it.
   WITH done AS (
     DELETE FROM {schema}.jobs_running AS r
@@ -473,6 +505,7 @@ BEGIN
       AND ((r.job_id, r.attempt) IN (SELECT g.job, g.attempt FROM unnest(jobs, attempts) AS g (job, attempt))) IS TRUE
     RETURNING r.*),
   kept AS (
+  -- Not by place: of a row that changes meanwhile (its progress, a wish to cancel it) that is another then. IS TRUE keeps
     INSERT INTO {schema}.jobs_history
       (job_id, outcome, created_at, started_at, queue, kind, tenant_id, attempt, failures)
     SELECT job_id, 'succeeded', created_at, started_at, queue, kind, tenant_id, attempt, failures FROM done),
@@ -480,7 +513,7 @@ BEGIN
     UPDATE {schema}.jobs_unique SET is_over = true WHERE ctid = ANY (ARRAY(
       SELECT u.place FROM done AS d, LATERAL (
         SELECT u.ctid AS place FROM {schema}.jobs_unique AS u
-        WHERE u.kind = d.kind AND u.unique_key = d.unique_key AND u.job_id = d.job_id LIMIT 1) AS u
+        WHERE u.kind = d.kind AND u.unique_key = d.unique_key AND u.job_id = d.job_id AND NOT u.is_over LIMIT 1) AS u
       WHERE d.unique_key IS NOT NULL))),
   resolved AS (
     UPDATE {schema}.jobs_dead SET resolved_at = clock_timestamp() WHERE job_id = ANY (ARRAY(
@@ -532,7 +565,18 @@ BEGIN
         died_at = clock_timestamp(), attempt = EXCLUDED.attempt, failed = EXCLUDED.failed,
         crashes = EXCLUDED.crashes, failures = EXCLUDED.failures, error_code = EXCLUDED.error_code;
     END IF;
-  ELSIF delay > interval '0' THEN
+    RETURN;
+  END IF;
+
+  -- It waits again, and so has the key again that it let go when it was fetched, unless another has taken that or is
+  -- about to: for such a one nobody waits.
+  IF job.unique_key IS NOT NULL THEN
+    UPDATE {schema}.jobs_unique SET is_over = false WHERE ctid = ANY (ARRAY(
+      SELECT u.ctid FROM {schema}.jobs_unique AS u
+      WHERE u.kind = job.kind AND u.unique_key = job.unique_key AND u.job_id = job.job_id AND u.until_start AND u.is_over
+      FOR UPDATE SKIP LOCKED));
+  END IF;
+  IF delay > interval '0' THEN
     INSERT INTO {schema}.jobs_scheduled (
       job_id, created_at, queue, kind, tenant_id, priority, lane, attempt, failed, max_attempts, crashes, limit_key,
       unique_key, is_redriven, payload, failures, run_at)
@@ -861,7 +905,8 @@ CREATE FUNCTION {schema}.jobs_let_go(id uuid, of_kind text, of_key text, was_red
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF of_key IS NOT NULL THEN
-    UPDATE {schema}.jobs_unique SET is_over = true WHERE kind = of_kind AND unique_key = of_key AND job_id = id;
+    UPDATE {schema}.jobs_unique SET is_over = true
+    WHERE kind = of_kind AND unique_key = of_key AND job_id = id AND NOT is_over;
   END IF;
   IF was_redriven THEN
     UPDATE {schema}.jobs_dead SET redriven_at = NULL WHERE job_id = id;
