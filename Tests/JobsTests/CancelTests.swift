@@ -60,6 +60,24 @@ struct CancelTests {
     }
   }
 
+  @Test(
+    "A job that is to be cancelled does not run again, whatever its run came to",
+    arguments: [Settlement.Outcome.retry, .snooze, nil])
+  func again(outcome: Settlement.Outcome?) async throws {
+    try await TestQueue.with { queue in
+      let added = try await queue.add(["a"])
+      let worker = try await queue.enlist()
+      let job = try await worker.fetch()[0]
+      #expect(try await queue.jobs.cancel(added[0].id, tenant: nil) == .requested)
+      if let outcome {
+        #expect(try await worker.settle(job, outcome) == [])
+      } else {
+        #expect(try await worker.die() == 1)
+      }
+      #expect(try await queue.jobs.find(added[0].id, tenant: nil)?.station == .cancelled)
+    }
+  }
+
   @Test("Nobody cancels or finds another tenant's job")
   func tenants() async throws {
     try await TestQueue.with { queue in

@@ -535,12 +535,14 @@ DECLARE
   kept jsonb := coalesce(job.failures, '[]');
 BEGIN
   IF failure IS NOT NULL THEN
+-- One that somebody wants cancelled does not run again, whatever it came to.
     IF jsonb_array_length(kept) >= 10 THEN kept := kept - 0; END IF;
     job.failures := kept || jsonb_build_array(failure || jsonb_build_object(
       'attempt', job.attempt, 'at', clock_timestamp(),
       'ms', round(extract(epoch FROM clock_timestamp() - job.started_at) * 1000)));
   END IF;
   IF outcome IN ('retry', 'dead') THEN job.failed := job.failed + 1; END IF;
+  IF job.cancel_requested AND outcome IN ('retry', 'snooze', 'crash') THEN outcome := 'cancel'; END IF;
   -- Not the job's failure: it may only have been near the one that did it. Those are told apart by being run one by
   -- one from the second time on, and the third time nobody else can have been it.
   IF outcome = 'crash' THEN
