@@ -71,6 +71,22 @@ struct AddingTests {
     }
   }
 
+  @Test("A time that is past is now, so that nobody has to look for it", arguments: [1, 2001])
+  func past(count: Int) async throws {
+    try await TestQueue.with { queue in
+      let past = PostgresTimestamp(microseconds: PostgresTimestamp.now().microseconds - 3_600_000_000)
+      let before = try await queue.superuser.value("SELECT clock_timestamp()", PostgresTimestamp.self)
+      try await queue.add((0..<count).map { "\($0)" }) { $0.start = .at(past) }
+      var unique = try NewJob(Note(text: "unique"), tenant: nil)
+      unique.start = .at(past)
+      unique.unique = .init("k")
+      try await queue.jobs.add(unique)
+      // As a stager looks that has seen everything up to then.
+      let stage = StageJobs(most: 5000, since: try #require(before))
+      #expect(try await queue.jobs.postgres.executeOne(stage, tenant: nil)?.moved == Int32(count + 1))
+    }
+  }
+
   @Test("What is more urgent goes first")
   func priorities() async throws {
     try await TestQueue.with { queue in

@@ -115,7 +115,12 @@ struct StagingTests {
         PostgresTimestamp(microseconds: now.microseconds - seconds * 1_000_000)
       }
       for seconds in [30, 10, 20] as [Int64] {
-        try await queue.add(["\(seconds)"]) { $0.start = .at(ago(seconds)) }
+        try await queue.add(["\(seconds)"]) { $0.start = .after(.seconds(3600)) }
+        try await queue.superuser.run(
+          sql: """
+            UPDATE jobs_scheduled SET run_at = timestamptz 'epoch' + \(ago(seconds).microseconds) * interval '1 microsecond'
+            WHERE payload->>'text' = '\(seconds)'
+            """)
       }
       let stage = StageJobs(most: 1, since: ago(25))
       let first = try #require(try await queue.jobs.postgres.executeOne(stage, tenant: nil))

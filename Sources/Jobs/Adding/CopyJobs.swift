@@ -24,7 +24,8 @@ struct CopyJobs {
       for job in scheduled {
         try await writer.writeRow {
           $0.append(job)
-          $0.append(job.runAt ?? now.advanced(by: job.delay?.microseconds ?? 0))
+          // None before now, as in jobs_add.
+          $0.append(max(now, job.runAt ?? now.advanced(by: job.delay?.microseconds ?? 0)))
         }
       }
     }

@@ -201,7 +201,8 @@ BEGIN
     INSERT INTO {schema}.jobs_scheduled
       (job_id, queue, kind, tenant_id, priority, lane, max_attempts, limit_key, payload, run_at)
     SELECT id, queue, kind, tenant, priority, lane, attempts, limit_key, payload::jsonb,
-      coalesce(run_at, clock_timestamp() + delay)
+      -- What was due before this is looked for by nobody but now and then; see jobs_stage.
+      greatest(coalesce(run_at, clock_timestamp() + delay), clock_timestamp())
     FROM unnest(ids, queues, kinds, tenants, priorities, lanes, most_attempts, limit_keys, payloads, run_ats, delays)
       AS job (id, queue, kind, tenant, priority, lane, attempts, limit_key, payload, run_at, delay)
     WHERE run_at IS NOT NULL OR delay IS NOT NULL;
