@@ -65,6 +65,46 @@ struct HousekeepingTests {
     }
   }
 
+  @Test("A limit is forgotten when nobody declares it, no job is under it and nothing is used up")
+  func limits() async throws {
+    try await TestQueue.with { queue in
+      let limit = Limit(running: 1, rate: .init(perSecond: 0.001, burst: 2))
+      for key in ["idle", "declared"] {
+        _ = try await queue.jobs.postgres.execute(DeclareLimit(keyed: KeyedLimit(key, limit)), tenant: nil)
+      }
+      try await queue.add(["a"]) { $0.limit = KeyedLimit("dead", limit) }
+      try await queue.add(["b"]) { $0.limit = KeyedLimit("spent", limit) }
+      let worker = try await queue.enlist()
+      for job in try await worker.fetch() {
+        if job.limitKey == "dead" {
+          _ = try await worker.settle(job, .dead)
+        } else {
+          _ = try await worker.finish([job])
+        }
+      }
+      for (index, station) in ["running", "blocked"].enumerated() {
+        try await queue.add(["\(index)"]) { $0.limit = KeyedLimit("busy", limit) }
+        _ = try await worker.fetch()
+        #expect(try await queue.count(station, where: "limit_key = 'busy'") == 1)
+      }
+      try await queue.add(["c"]) { $0.limit = KeyedLimit("ready", limit) }
+      try await queue.add(["d"]) {
+        $0.limit = KeyedLimit("scheduled", limit)
+        $0.start = .after(.seconds(60))
+      }
+      try await queue.superuser.run(sql: "UPDATE jobs_limits SET declared_at = now() - interval '3 days'")
+      _ = try await queue.jobs.postgres.execute(
+        DeclareLimit(keyed: KeyedLimit("declared", limit)), tenant: nil)
+      // All but one have nothing used up.
+      try await queue.superuser.run(
+        sql: "UPDATE jobs_limits SET refilled_at = '-infinity' WHERE limit_key <> 'spent'")
+      try await queue.jobs.keepHistory()
+      let left = "SELECT string_agg(limit_key, ' ' ORDER BY limit_key) FROM jobs_limits"
+      #expect(
+        try await queue.superuser.value(left, String.self) == "busy dead declared ready scheduled spent")
+    }
+  }
+
   @Test("Counts are those of each queue and station, with the age of the oldest")
   func counts() async throws {
     try await TestQueue.with { queue in

@@ -181,6 +181,18 @@ struct LimitTests {
     }
   }
 
+  @Test("A limit is declared again before the database forgets it")
+  func known() {
+    let limits = KnownLimits()
+    let keyed = KeyedLimit("k", Limit(running: 1))
+    let now = ContinuousClock.now
+    #expect(!limits.isKnown(keyed, now))
+    limits.learn(keyed, now)
+    #expect(limits.isKnown(keyed, now + .seconds(3600)))
+    #expect(!limits.isKnown(KeyedLimit("k", Limit(running: 2)), now))
+    #expect(!limits.isKnown(keyed, now + .seconds(6 * 3600)))
+  }
+
   @Test("A paused queue begins no jobs until it is resumed")
   func pause() async throws {
     try await TestQueue.with { queue in

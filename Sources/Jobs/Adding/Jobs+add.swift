@@ -85,9 +85,10 @@ extension Jobs {
   private func declareLimits(of jobs: [NewJob]) async throws {
     var keys: Set<KeyedLimit> = []
     for job in jobs { if let limit = job.limit { keys.insert(limit) } }
-    for keyed in keys where !limits.isKnown(keyed) {
+    let now = ContinuousClock.now
+    for keyed in keys where !limits.isKnown(keyed, now) {
       _ = try await postgres.execute(DeclareLimit(keyed: keyed), tenant: nil)
-      limits.learn(keyed)
+      limits.learn(keyed, now)
     }
   }
 

@@ -60,6 +60,8 @@ CREATE TABLE {schema}.jobs_ready (
   autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000,
   autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 100000);
 CREATE INDEX jobs_ready_next_idx ON {schema}.jobs_ready (queue, priority, lane, seq);
+-- Whether a limit is still of use.
+CREATE INDEX jobs_ready_limit_idx ON {schema}.jobs_ready (limit_key) WHERE limit_key IS NOT NULL;
 
 -- Held back by the limit of their key, until jobs_unblock finds room.
 CREATE TABLE {schema}.jobs_blocked (
@@ -75,6 +77,7 @@ CREATE TABLE {schema}.jobs_scheduled (
   CONSTRAINT jobs_scheduled_pkey PRIMARY KEY (job_id)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX jobs_scheduled_due_idx ON {schema}.jobs_scheduled (run_at);
+CREATE INDEX jobs_scheduled_limit_idx ON {schema}.jobs_scheduled (limit_key) WHERE limit_key IS NOT NULL;
 
 CREATE TABLE {schema}.jobs_running (
   LIKE {schema}.jobs_template INCLUDING DEFAULTS INCLUDING CONSTRAINTS,
@@ -121,6 +124,7 @@ CREATE TABLE {schema}.jobs_dead (
 );
 CREATE INDEX jobs_dead_open_idx ON {schema}.jobs_dead (kind, error_code, died_at)
   WHERE redriven_at IS NULL AND resolved_at IS NULL;
+CREATE INDEX jobs_dead_limit_idx ON {schema}.jobs_dead (limit_key) WHERE limit_key IS NOT NULL;
 CREATE INDEX jobs_dead_order_idx ON {schema}.jobs_dead (died_at, job_id)
   WHERE redriven_at IS NULL AND resolved_at IS NULL;
 
@@ -149,6 +153,8 @@ CREATE TABLE {schema}.jobs_queues (
 
 CREATE TABLE {schema}.jobs_limits (
   limit_key   text        COLLATE "C" NOT NULL,
+  -- To within an hour. Those that add jobs declare their limits again every few hours: see jobs_keep_history.
+  declared_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   max_running int         CHECK (max_running > 0),
   rate        double precision CHECK (rate > 0),
   burst       double precision CHECK (burst >= 1),
@@ -499,6 +505,7 @@ BEGIN
   PERFORM 1 FROM {schema}.jobs_workers WHERE worker_id = worker FOR KEY SHARE;
   RETURN QUERY
   -- A key that was let go already is another's to take, and nobody waits for whoever is just doing that.
+  -- Not by place: of a row that changes meanwhile (its progress, a wish to cancel it) that is another then. IS TRUE keeps
   -- the planner from making a join of it.
   WITH done AS (
     DELETE FROM {schema}.jobs_running AS r
@@ -506,7 +513,6 @@ BEGIN
       AND ((r.job_id, r.attempt) IN (SELECT g.job, g.attempt FROM unnest(jobs, attempts) AS g (job, attempt))) IS TRUE
     RETURNING r.*),
   kept AS (
-  -- Not by place: of a row that changes meanwhile (its progress, a wish to cancel it) that is another then. IS TRUE keeps
     INSERT INTO {schema}.jobs_history
       (job_id, outcome, created_at, started_at, queue, kind, tenant_id, attempt, failures)
     SELECT job_id, 'succeeded', created_at, started_at, queue, kind, tenant_id, attempt, failures FROM done),
@@ -529,21 +535,21 @@ $$;
 --   snooze   it runs again after `delay`, and has not failed
 --   crash    its worker died
 --   cancel   it was called off
+-- One that somebody wants cancelled does not run again, whatever it came to.
 CREATE FUNCTION {schema}.jobs_settle_one(job {schema}.jobs_running, outcome text, delay interval, failure jsonb)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   kept jsonb := coalesce(job.failures, '[]');
 BEGIN
+  IF job.cancel_requested AND outcome IN ('retry', 'snooze', 'crash') THEN outcome := 'cancel'; END IF;
   IF failure IS NOT NULL THEN
--- One that somebody wants cancelled does not run again, whatever it came to.
     IF jsonb_array_length(kept) >= 10 THEN kept := kept - 0; END IF;
     job.failures := kept || jsonb_build_array(failure || jsonb_build_object(
       'attempt', job.attempt, 'at', clock_timestamp(),
       'ms', round(extract(epoch FROM clock_timestamp() - job.started_at) * 1000)));
   END IF;
   IF outcome IN ('retry', 'dead') THEN job.failed := job.failed + 1; END IF;
-  IF job.cancel_requested AND outcome IN ('retry', 'snooze', 'crash') THEN outcome := 'cancel'; END IF;
   -- Not the job's failure: it may only have been near the one that did it. Those are told apart by being run one by
   -- one from the second time on, and the third time nobody else can have been it.
   IF outcome = 'crash' THEN
@@ -752,14 +758,17 @@ BEGIN
 END
 $$;
 
--- Says what a key's limit is; outside of the transaction that adds the job, since whoever changes a limit holds it.
+-- Says what a key's limit is, and that it is in use; outside of the transaction that adds the job, since whoever changes
+-- a limit holds it.
 CREATE FUNCTION {schema}.jobs_limit(key text, running int, per_second double precision, at_once double precision)
 RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   INSERT INTO {schema}.jobs_limits AS l (limit_key, max_running, rate, burst) VALUES (key, running, per_second, at_once)
   ON CONFLICT ON CONSTRAINT jobs_limits_pkey DO UPDATE
-    SET max_running = EXCLUDED.max_running, rate = EXCLUDED.rate, burst = EXCLUDED.burst
+    SET max_running = EXCLUDED.max_running, rate = EXCLUDED.rate, burst = EXCLUDED.burst,
+      declared_at = EXCLUDED.declared_at
     WHERE (l.max_running, l.rate, l.burst) IS DISTINCT FROM (EXCLUDED.max_running, EXCLUDED.rate, EXCLUDED.burst)
+      OR l.declared_at < clock_timestamp() - interval '1 hour'
 $$;
 
 -- Says what the limits of a queue are; the tokens it has saved up, and whether it is paused, stay as they are.
@@ -1072,10 +1081,11 @@ END
 $$;
 
 -- Makes the history's partitions for so many days to come, and drops those that have grown old; likewise what is left of
--- unique keys and of dead jobs that were resolved. Returns how many partitions it made and dropped; null if somebody
--- else is at it.
+-- unique keys, of limits and of dead jobs that were resolved. Returns how many partitions it made and dropped; null if
+-- somebody else is at it.
 CREATE FUNCTION {schema}.jobs_keep_history(ahead int, keep interval) RETURNS TABLE (made int, dropped int)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
+SET enable_seqscan = off AS $$
 DECLARE
   today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
   day date;
@@ -1112,6 +1122,19 @@ BEGIN
     SELECT ctid FROM {schema}.jobs_history_other WHERE finished_at < clock_timestamp() - keep LIMIT 10000));
   DELETE FROM {schema}.jobs_unique WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM {schema}.jobs_unique WHERE is_over AND held_until <= clock_timestamp()
+    LIMIT 10000 FOR UPDATE SKIP LOCKED));
+  -- Limits nobody has declared for two days, under which no job is and nothing is used up. Whoever adds jobs declares
+  -- theirs again well before that: see KnownLimits.
+  DELETE FROM {schema}.jobs_limits WHERE ctid = ANY (ARRAY(
+    SELECT l.ctid FROM {schema}.jobs_limits AS l
+    WHERE l.declared_at < clock_timestamp() - interval '2 days'
+      AND (l.rate IS NULL
+        OR {schema}.jobs_refill(l.tokens, l.rate, l.burst, l.refilled_at, clock_timestamp()) >= l.burst)
+      AND (SELECT 1 FROM {schema}.jobs_ready AS j WHERE j.limit_key = l.limit_key LIMIT 1) IS NULL
+      AND (SELECT 1 FROM {schema}.jobs_scheduled AS j WHERE j.limit_key = l.limit_key LIMIT 1) IS NULL
+      AND (SELECT 1 FROM {schema}.jobs_blocked AS j WHERE j.limit_key = l.limit_key LIMIT 1) IS NULL
+      AND (SELECT 1 FROM {schema}.jobs_running AS j WHERE j.limit_key = l.limit_key LIMIT 1) IS NULL
+      AND (SELECT 1 FROM {schema}.jobs_dead AS j WHERE j.limit_key = l.limit_key LIMIT 1) IS NULL
     LIMIT 10000 FOR UPDATE SKIP LOCKED));
   DELETE FROM {schema}.jobs_dead WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM {schema}.jobs_dead WHERE resolved_at < clock_timestamp() - keep LIMIT 10000));
