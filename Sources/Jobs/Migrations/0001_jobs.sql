@@ -43,7 +43,7 @@ CREATE TABLE {schema}.jobs_template (
   -- Its row in jobs_dead is to be resolved when it succeeds.
   is_redriven   boolean     NOT NULL DEFAULT false,
   payload       jsonb       NOT NULL CHECK (pg_column_size(payload) <= 262144),
-  -- The last failures, the newest last: [{"attempt", "at", "ms", "code", "message"}].
+  -- The last failures, the newest last: [{"attempt", "at", "ms", "code", "message", "isTold"}].
   failures      jsonb
 );
 

@@ -4,15 +4,19 @@ struct Failure: Codable, Hashable {
   var code: String
   /// For people; at most 2000 characters.
   var message: String
+  /// Written for whoever the job is done for. Any other may tell of what is nobody's business outside: statements,
+  /// addresses, rows.
+  var isTold: Bool
 
-  init(code: String, message: String) {
+  init(code: String, message: String, isTold: Bool = true) {
     self.code = Self.plain(code.isEmpty ? "UNKNOWN" : code, most: 100)
     self.message = Self.plain(message, most: 2000)
+    self.isTold = isTold
   }
 
   /// Any error: grouped by its type.
   init(_ error: any Error) {
-    self.init(code: "\(type(of: error))", message: "\(error)")
+    self.init(code: "\(type(of: error))", message: "\(error)", isTold: false)
   }
 
   /// JSON, as jobs_settle takes it.

@@ -86,7 +86,8 @@ package struct JobFailure: Hashable, Sendable {
   package var tookMs: Int64
   /// What failures are grouped by, e.g. `TIMEOUT`.
   package var code: String
-  /// What happened, for people.
+  /// What happened, for people. Callers who do not run the platform are told what the job says of it, and of anything else
+  /// only that it happened inside the service.
   package var message: String
 
   package init(

@@ -38,7 +38,8 @@ package protocol JobsService: Sendable {
   func redriveDeadJobs(_ request: RedriveDeadJobsRequest, _ context: CallContext) async throws
     -> RedriveDeadJobsResponse
 
-  /// Gives a dead job another payload, for when it is run again.
+  /// Gives a dead job another payload, for when it is run again. What a payload says is done with the service's rights, so
+  /// nobody writes one but the service and those who run it.
   func editDeadJob(_ request: EditDeadJobRequest, _ context: CallContext) async throws -> DeadJob
 
   /// Gives up on dead jobs.
@@ -78,9 +79,7 @@ extension JobsService {
         .unary(
           "RedriveDeadJobs", access: .roles(["owner", "admin", "platform_admin"], scopes: ["jobs.write"]),
           self.redriveDeadJobs),
-        .unary(
-          "EditDeadJob", access: .roles(["owner", "admin", "platform_admin"], scopes: ["jobs.write"]),
-          self.editDeadJob),
+        .unary("EditDeadJob", access: .roles(["platform_admin"], scopes: []), self.editDeadJob),
         .unary(
           "DeleteDeadJobs", access: .roles(["owner", "admin", "platform_admin"], scopes: ["jobs.write"]),
           self.deleteDeadJobs),
@@ -159,7 +158,8 @@ package struct JobsServiceClient: Sendable {
     try await client.unary(methods.redriveDeadJobs, request, options)
   }
 
-  /// Gives a dead job another payload, for when it is run again.
+  /// Gives a dead job another payload, for when it is run again. What a payload says is done with the service's rights, so
+  /// nobody writes one but the service and those who run it.
   package func editDeadJob(_ request: EditDeadJobRequest, options: CallOptions = CallOptions()) async throws
     -> ClientResponse<DeadJob>
   {

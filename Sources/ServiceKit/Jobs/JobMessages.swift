@@ -20,23 +20,26 @@ extension JobState {
 }
 
 extension JobFailure {
-  init(_ run: FailedRun) {
+  /// - Parameter whole: for whoever runs the service; others are told what was written for them.
+  init(_ run: FailedRun, whole: Bool) {
     self.init(
       attempt: Int32(clamping: run.attempt), at: Timestamp(run.at),
       tookMs: Int64(run.took / .milliseconds(1)),
-      code: run.code, message: run.message)
+      code: run.code, message: whole || run.isTold ? run.message : Self.untold)
   }
+
+  private static let untold = "the job failed for a reason inside the service"
 }
 
 extension Job {
-  init(_ id: UUID, _ status: JobStatus) {
+  init(_ id: UUID, _ status: JobStatus, whole: Bool) {
     self.init(
       jobId: id.description, state: JobState(status.station), queue: status.queue, kind: status.kind,
       tenantId: status.tenant?.description, attempts: Int32(clamping: status.attempt),
       createdAt: Timestamp(status.createdAt), runAt: status.runAt.map { Timestamp($0) },
       startedAt: status.startedAt.map { Timestamp($0) }, finishedAt: status.finishedAt.map { Timestamp($0) },
       progress: status.progress, isCancelRequested: status.isCancelRequested,
-      failures: status.failures.map { JobFailure($0) })
+      failures: status.failures.map { JobFailure($0, whole: whole) })
   }
 }
 
@@ -53,12 +56,12 @@ extension JobQueue {
 }
 
 extension MainstreetAPI.DeadJob {
-  init(_ job: LibraryDeadJob) {
+  init(_ job: LibraryDeadJob, whole: Bool) {
     self.init(
       jobId: job.id.description, queue: job.queue, kind: job.kind, tenantId: job.tenant?.description,
       attempts: Int32(clamping: job.attempts), createdAt: Timestamp(job.createdAt),
       diedAt: Timestamp(job.diedAt), errorCode: job.errorCode, redrives: Int32(clamping: job.redrives),
-      payload: job.payload.text, failures: job.failures.map { JobFailure($0) })
+      payload: job.payload.text, failures: job.failures.map { JobFailure($0, whole: whole) })
   }
 }
 

@@ -8,12 +8,13 @@ extension JobsAdmin {
     -> ListDeadJobsResponse
   {
     let limit = request.limit == 0 ? 50 : Int(request.limit)
-    let filter = try LibraryDeadJobFilter(request.filter, tenant: tenant(of: context))
+    let tenant = try tenant(of: context)
+    let filter = try LibraryDeadJobFilter(request.filter, tenant: tenant)
     // One more than asked for tells whether there is another page.
     let found = try await jobs.dead(filter, after: DeadJobCursor.place(request.cursor), most: limit + 1)
     let page = found.prefix(limit)
     return ListDeadJobsResponse(
-      jobs: page.map { DeadJob($0) },
+      jobs: page.map { DeadJob($0, whole: tenant == nil) },
       nextCursor: found.count > limit ? page.last.map { DeadJobCursor.text($0.place) } : nil)
   }
 }

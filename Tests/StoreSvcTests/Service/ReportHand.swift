@@ -57,8 +57,11 @@ struct ReportHand: Sendable {
   }
 
   /// The run has failed, for good or for now.
-  func fail(_ job: FetchedJob, _ code: String, isDead: Bool = true) async throws {
-    let failure = Failure(code: code, message: "it was \(code.lowercased())")
+  /// - Parameter secret: what the handler did not mean to say.
+  func fail(_ job: FetchedJob, _ code: String, saying secret: String? = nil, isDead: Bool = true) async throws
+  {
+    let failure = Failure(
+      code: code, message: secret ?? "it was \(code.lowercased())", isTold: secret == nil)
     let settlement = Settlement(
       job: job.id, attempt: job.attempt, outcome: isDead ? .dead : .retry, delay: .zero, failure: failure.json
     )
