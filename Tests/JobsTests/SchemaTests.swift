@@ -68,6 +68,29 @@ struct SchemaTests {
       let complaints = try await queue.superuser.value(
         "SELECT count(*) FROM (\(sql)) AS found (line) WHERE line LIKE '\(queue.schema).%'", Int64.self)
       #expect(complaints == 0)
+      // Jobs may be added, and that is all.
+      try await queue.superuser.run(sql: "GRANT SELECT (job_id) ON jobs_ready TO mainstreet_jobs")
+      let found = try await queue.superuser.value(
+        "SELECT count(*) FROM (\(sql)) AS found (line) WHERE line LIKE '\(queue.schema).jobs_ready:%'",
+        Int64.self)
+      #expect(found ?? 0 > 0)
+    }
+  }
+
+  @Test("The functions that run as their owner are those that are listed, no fewer")
+  func crossing() async throws {
+    let root = URL(filePath: #filePath).appending(path: "../../..").standardized
+    let sql = try String(contentsOf: root.appending(path: "Tests/Architecture/tenants.sql"), encoding: .utf8)
+    let listed = Set(sql.matches(of: /\('(jobs_\w+)'\)/).map { String($0.1) })
+    try await TestQueue.with { queue in
+      let definers = """
+        SELECT string_agg(proname, ' ') FROM pg_proc
+        WHERE pronamespace = '\(queue.schema)'::regnamespace AND prosecdef
+        """
+      let found = try #require(try await queue.superuser.value(definers, String.self))
+      #expect(
+        listed.subtracting(["jobs_ready", "jobs_scheduled"])
+          == Set(found.split(separator: " ").map { String($0) }))
     }
   }
 }

@@ -66,8 +66,32 @@ struct SchemaTests {
           "store.names: no column tenant_id uuid NOT NULL",
         ]
       ),
-      // Nobody who serves can look into it.
-      ("CREATE TABLE store.queue (id int8 PRIMARY KEY); GRANT INSERT ON store.queue TO mainstreet_store", []),
+      (
+        "CREATE POLICY leak ON store.polls FOR INSERT WITH CHECK (true)",
+        ["store.polls: the policy leak does not ask for the tenant"]
+      ),
+      (
+        "ALTER POLICY tenant ON store.polls WITH CHECK (true)",
+        [
+          "store.polls: no policy for the tenant",
+          "store.polls: the policy tenant does not ask for the tenant",
+        ]
+      ),
+      (
+        "CREATE TABLE store.queue (id int8 PRIMARY KEY); GRANT INSERT (id) ON store.queue TO mainstreet_store",
+        [
+          "store.queue: no column tenant_id uuid NOT NULL",
+          "store.queue: no policy for the tenant",
+          "store.queue: row-level security is not forced",
+          "store.queue: the key store.queue_pkey does not begin with tenant_id",
+        ]
+      ),
+      // Nobody who serves can do anything with it.
+      ("CREATE TABLE store.queue (id int8 PRIMARY KEY)", []),
+      (
+        "CREATE FUNCTION store.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM store.jobs_running'",
+        ["store.peek: runs as its owner, and is not among the functions that may"]
+      ),
     ])
   func found(tampering: String, complaints: [String]) async throws {
     struct Undone: Error {}
