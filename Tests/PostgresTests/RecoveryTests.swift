@@ -1,3 +1,4 @@
+import Glibc
 import Logging
 import NIOCore
 import Testing
@@ -190,6 +191,34 @@ struct ServerDeathTests {
           try await #expect(unsent.value == 1)
         }
       }
+    }
+  }
+
+  @Test(
+    "A host that falls silent keeps a statement waiting for three seconds, a copy for longer, or as the URL says"
+  )
+  func silence() async throws {
+    try await TestServer.with { server in
+      let port = try TestServer.freePort()
+      try server.stop()
+      try server.start("-c listen_addresses=127.0.0.1 -c port=\(port)")
+      func patience(_ settings: String, copies: Bool) throws -> Int32 {
+        let url = "postgresql://127.0.0.1:\(port)/postgres?user=postgres\(settings)"
+        let configuration = PostgresClient.Configuration(url: url)
+        let connector = Connector(
+          parameters: try configuration.connectionParameters(), logger: Logger(label: "test"))
+        let connection = try connector.connect(mayCopy: copies).get()
+        var milliseconds: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        let status = getsockopt(
+          connection.socket, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, &length)
+        try #require(status == 0)
+        return milliseconds
+      }
+      #expect(try patience("", copies: false) == 3000)
+      #expect(try patience("", copies: true) == 20_000)
+      #expect(try patience("&tcp_user_timeout=7000", copies: false) == 7000)
+      #expect(try patience("&tcp_user_timeout=7000", copies: true) == 7000)
     }
   }
 }

@@ -13,7 +13,7 @@ struct TLSTests {
   @Test("The URL decides whether to encrypt and whom to trust, and what does not fit is refused")
   func modes() async throws {
     try await TestServer.with { server in
-      let port = try freePort()
+      let port = try TestServer.freePort()
       try server.inData(Self.certificates)
       try server.stop()
       try server.start(
@@ -34,7 +34,7 @@ struct TLSTests {
         let configuration = PostgresClient.Configuration(url: url(host, settings))
         let connector = Connector(
           parameters: try configuration.connectionParameters(), logger: Logger(label: "test"))
-        let error = #expect(throws: PostgresError.self) { _ = try connector.connect().get() }
+        let error = #expect(throws: PostgresError.self) { _ = try connector.connect(mayCopy: false).get() }
         #expect(error?.kind == .unavailable)
         return error?.message
       }
@@ -66,21 +66,5 @@ struct TLSTests {
       "openssl req \(key) -subj /CN=shops.test -keyout server.key -out server.csr", "chmod 600 server.key",
       "openssl x509 -req -days 2 -in server.csr -CA ../right.crt -CAkey right.key -CAcreateserial -out server.crt",
     ].map { "\($0) 2>/dev/null" }.joined(separator: " && ")
-  }
-
-  private func freePort() throws -> UInt16 {
-    let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(listener) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let status = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-        bind(listener, address, length) + getsockname(listener, address, &length)
-      }
-    }
-    try #require(status == 0)
-    return UInt16(bigEndian: address.sin_port)
   }
 }

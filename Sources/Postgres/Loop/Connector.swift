@@ -8,8 +8,17 @@ struct Connector: Sendable {
   let parameters: [PostgresClient.Configuration.Parameter]
   let logger: Logger
 
+  /// How long the server's system may leave unacknowledged what it was sent before the connection is given up, in
+  /// milliseconds, unless the URL says so. It acknowledges at once, however long a statement takes: so a host that vanished
+  /// without a word keeps a request waiting for so long, and only those that were under way; callers after them are told
+  /// that there is no connection.
+  private static let silence = "3000"
+  /// The same for connections that may copy. A server that takes nothing in, since its disk stands still, counts as silent,
+  /// too; rather than lose a copy of a million rows, whoever has a transaction waits longer for a host that vanished.
+  private static let silenceOfCopies = "20000"
+
   /// A new connection in pipeline mode that never blocks, or why there is none.
-  func connect() -> Result<Connection, PostgresError> {
+  func connect(mayCopy: Bool) -> Result<Connection, PostgresError> {
     // The arrays end in a null, as C has it.
     var keywords: [UnsafePointer<CChar>?] = []
     var values: [UnsafePointer<CChar>?] = []
@@ -21,6 +30,10 @@ struct Connector: Sendable {
       _ = copy.initialize(from: bytes)
       copies.append(copy)
       return UnsafePointer(copy.baseAddress)
+    }
+    if !parameters.contains(where: { $0.name == "tcp_user_timeout" }) {
+      keywords.append(copy("tcp_user_timeout"))
+      values.append(copy(mayCopy ? Self.silenceOfCopies : Self.silence))
     }
     for parameter in parameters {
       keywords.append(copy(parameter.name))

@@ -290,8 +290,9 @@ final class IOLoop: @unchecked Sendable {
 
   /// Opens a connection on a thread of its own, which reports back.
   func open(_ target: Target) {
+    let mayCopy = if case .leased = target { true } else { false }
     let isBegun = DetachedThread.run(named: "postgres-open") { [connector, weak self] in
-      let result = connector.connect()
+      let result = connector.connect(mayCopy: mayCopy)
       self?.submit(.opened(target, result))
     }
     if !isBegun {
