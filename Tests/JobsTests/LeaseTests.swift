@@ -24,6 +24,23 @@ struct LeaseTests {
     }
   }
 
+  @Test("Those who watch are told the lease of each worker, which is neither next to nothing nor endless")
+  func leases() async throws {
+    try await TestQueue.with { queue in
+      let brief = try await queue.enlist(lease: .milliseconds(100))
+      let long = try await queue.enlist(lease: .seconds(3600))
+      let workers = try await queue.jobs.postgres.execute(WatchWorkers(), tenant: nil)
+      #expect(
+        Set(workers) == [
+          WatchedWorker(worker: brief.id, beat: 0, lease: .milliseconds(100)),
+          WatchedWorker(worker: long.id, beat: 0, lease: .seconds(3600)),
+        ])
+      for lease in [Duration.milliseconds(99), .seconds(3601)] {
+        await #expect(throws: PostgresError.self) { try await queue.enlist(lease: lease) }
+      }
+    }
+  }
+
   @Test("Whatever a buried worker says about its jobs is refused")
   func zombie() async throws {
     try await TestQueue.with { queue in

@@ -123,10 +123,15 @@ struct BeatWatchTests {
   private let start = ContinuousClock.now
 
   /// What the watch says at each second, given the beats of workers 1 and 2.
-  private func buried(_ beats: [(second: Int, beats: [Int64])]) -> [[Int64]] {
-    var watch = BeatWatch(lease: .seconds(20))
+  private func buried(
+    leases: [Int] = [20, 20], _ beats: [(second: Int, beats: [Int64])]
+  ) -> [[Int64]] {
+    var watch = BeatWatch(pause: .seconds(5))
     return beats.map { second, beats in
-      watch.observe(beats.enumerated().map { (Int64($0 + 1), $1) }, start + .seconds(second)).map(\.worker)
+      let workers = zip(beats, leases).enumerated().map { index, worker in
+        WatchedWorker(worker: Int64(index + 1), beat: worker.0, lease: .seconds(worker.1))
+      }
+      return watch.observe(workers, start + .seconds(second)).map(\.worker)
     }
   }
 
@@ -135,6 +140,38 @@ struct BeatWatchTests {
     #expect(buried([(0, [5]), (5, [5]), (10, [5]), (15, [5]), (20, [5])]) == [[], [], [], [], [1]])
     #expect(buried([(0, [5]), (5, [5]), (10, [5]), (15, [6]), (20, [6])]) == [[], [], [], [], []])
     #expect(buried([(0, [5, 1]), (5, [6, 1]), (10, [7, 1]), (15, [8, 1]), (20, [9, 1])]).last == [2])
+  }
+
+  @Test("Each worker is judged by its own lease")
+  func leases() {
+    let seconds = (0...20).map { (second: $0, beats: [Int64(5), 5]) }
+    let buried = buried(leases: [20, 4], seconds)
+    #expect(buried[0...3].allSatisfy { $0.isEmpty })
+    #expect(buried[4...19].allSatisfy { $0 == [2] })
+    #expect(buried[20] == [1, 2])
+  }
+
+  @Test("Who has a long lease looks often enough to judge those with a short one")
+  func looks() {
+    var watch = BeatWatch(pause: .seconds(5))
+    #expect(watch.untilNext == .seconds(5))
+    var workers = [
+      WatchedWorker(worker: 1, beat: 1, lease: .seconds(20)),
+      WatchedWorker(worker: 2, beat: 1, lease: .seconds(2)),
+    ]
+    _ = watch.observe(workers, start)
+    #expect(watch.untilNext == .milliseconds(500))
+    workers[1].lease = .seconds(600)
+    _ = watch.observe(workers, start)
+    #expect(watch.untilNext == .seconds(5))
+  }
+
+  @Test("A look that comes late for one worker's lease counts for those with a longer one")
+  func late() {
+    let seconds = [
+      (second: 0, beats: [Int64(5), 5]), (4, [5, 5]), (8, [5, 5]), (12, [5, 5]), (20, [5, 5]),
+    ]
+    #expect(buried(leases: [20, 4], seconds) == [[], [], [], [], [1]])
   }
 
   @Test("Whoever could not look for long gives everybody another lease")

@@ -50,8 +50,8 @@ struct TestWorker: Sendable {
 }
 
 extension TestQueue {
-  func enlist(_ name: String = "test") async throws -> TestWorker {
-    let id = try await jobs.postgres.executeOne(EnlistWorker(worker: name), tenant: nil)
+  func enlist(_ name: String = "test", lease: Duration = .seconds(20)) async throws -> TestWorker {
+    let id = try await jobs.postgres.executeOne(EnlistWorker(worker: name, lease: lease), tenant: nil)
     return TestWorker(queue: self, id: try #require(id))
   }
 

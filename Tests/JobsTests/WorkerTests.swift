@@ -176,7 +176,7 @@ struct WorkerTests {
   func vanished() async throws {
     try await TestQueue.with { queue in
       let added = try await queue.add(["a"])
-      let vanished = try await queue.enlist()
+      let vanished = try await queue.enlist(lease: .seconds(1))
       #expect(try await vanished.fetch().count == 1)
       var settings = WorkerSettings()
       settings.lease = .seconds(1)

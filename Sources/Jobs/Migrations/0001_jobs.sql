@@ -128,12 +128,14 @@ CREATE INDEX jobs_dead_limit_idx ON {schema}.jobs_dead (limit_key) WHERE limit_k
 CREATE INDEX jobs_dead_order_idx ON {schema}.jobs_dead (died_at, job_id)
   WHERE redriven_at IS NULL AND resolved_at IS NULL;
 
--- A worker beats; whoever watches it and sees the same beat for the length of a lease, by a clock of its own, may
+-- A worker beats; whoever watches it and sees the same beat for the length of its lease, by a clock of its own, may
 -- bury it, if the beat is still the same then. No clock but the watcher's is asked, and none may jump.
 CREATE TABLE {schema}.jobs_workers (
   worker_id  bigint      GENERATED ALWAYS AS IDENTITY,
   name       text        NOT NULL,
   started_at timestamptz NOT NULL DEFAULT now(),
+  -- Each worker has its own; those who watch may have others.
+  lease      interval    NOT NULL CHECK (lease BETWEEN interval '100 milliseconds' AND interval '1 hour'),
   beat       bigint      NOT NULL DEFAULT 0,
   CONSTRAINT jobs_workers_pkey PRIMARY KEY (worker_id)
 ) WITH (fillfactor = 50);
@@ -286,9 +288,9 @@ $$;
 
 -- ── Workers ─────────────────────────────────────────────────────────────────────────────────────
 
-CREATE FUNCTION {schema}.jobs_enlist(worker_name text) RETURNS bigint
+CREATE FUNCTION {schema}.jobs_enlist(worker_name text, lease interval) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  INSERT INTO {schema}.jobs_workers (name) VALUES (worker_name) RETURNING worker_id
+  INSERT INTO {schema}.jobs_workers (name, lease) VALUES (worker_name, lease) RETURNING worker_id
 $$;
 
 -- Says that the worker lives and how far its jobs are. Returns the jobs somebody wants cancelled, or no row for a worker
@@ -311,9 +313,9 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION {schema}.jobs_watch() RETURNS TABLE (worker_id bigint, beat bigint)
+CREATE FUNCTION {schema}.jobs_watch() RETURNS TABLE (worker_id bigint, beat bigint, lease interval)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT worker_id, beat FROM {schema}.jobs_workers
+  SELECT worker_id, beat, lease FROM {schema}.jobs_workers
 $$;
 
 -- ── Running ─────────────────────────────────────────────────────────────────────────────────────

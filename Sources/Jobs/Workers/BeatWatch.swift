@@ -1,27 +1,37 @@
-/// Which workers have stood still for the length of a lease, by the watcher's own clock.
+/// A worker as those see it who watch.
+struct WatchedWorker: Hashable, Sendable {
+  var worker: Int64
+  var beat: Int64
+  /// Its own, whatever that of the watcher is.
+  var lease: Duration
+}
+
+/// Which workers have stood still for the length of their lease, by the watcher's own clock.
 struct BeatWatch {
-  let lease: Duration
-  private var seen: [Int64: (beat: Int64, since: ContinuousClock.Instant)] = [:]
+  private let pause: Duration
+  private var seen: [Int64: (worker: WatchedWorker, since: ContinuousClock.Instant)] = [:]
   private var last: ContinuousClock.Instant?
 
-  init(lease: Duration) { self.lease = lease }
+  /// - Parameter pause: between two looks, at most.
+  init(pause: Duration) { self.pause = pause }
 
-  /// Returns those to bury, and at which beat.
-  mutating func observe(
-    _ workers: [(worker: Int64, beat: Int64)], _ now: ContinuousClock.Instant
-  ) -> [(worker: Int64, beat: Int64)] {
-    // Whoever could not look for long could not have been heard either: when the database comes back everybody has a
-    // whole lease to say so.
-    if let last, now - last > lease / 2 { seen = [:] }
+  /// Until the next look. Four to a lease, whoever's is the shortest: who looks more seldom cannot judge it.
+  var untilNext: Duration { min(pause, seen.values.map { $0.worker.lease / 4 }.min() ?? pause) }
+
+  /// Returns those to bury.
+  mutating func observe(_ workers: [WatchedWorker], _ now: ContinuousClock.Instant) -> [WatchedWorker] {
+    let gap = last.map { now - $0 } ?? .zero
     last = now
-    var still: [(worker: Int64, beat: Int64)] = []
-    var next: [Int64: (beat: Int64, since: ContinuousClock.Instant)] = [:]
-    for (worker, beat) in workers {
-      if let known = seen[worker], known.beat == beat {
-        next[worker] = known
-        if now - known.since >= lease { still.append((worker, beat)) }
+    var still: [WatchedWorker] = []
+    var next: [Int64: (worker: WatchedWorker, since: ContinuousClock.Instant)] = [:]
+    for worker in workers {
+      // Whoever could not look for long could not have been heard either: when the database comes back everybody has a
+      // whole lease to say so.
+      if let known = seen[worker.worker], known.worker == worker, gap <= worker.lease / 2 {
+        next[worker.worker] = known
+        if now - known.since >= worker.lease { still.append(worker) }
       } else {
-        next[worker] = (beat, now)
+        next[worker.worker] = (worker, now)
       }
     }
     seen = next

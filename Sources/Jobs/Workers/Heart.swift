@@ -81,9 +81,8 @@ final class Heart: Sendable {
       state.withLock { ($0.worker, $0.unsaid) = (nil, []) }
     }
     let now = ContinuousClock.now
-    guard let worker = try await jobs.postgres.executeOne(EnlistWorker(worker: name), tenant: nil) else {
-      return
-    }
+    let enlist = EnlistWorker(worker: name, lease: settings.lease)
+    guard let worker = try await jobs.postgres.executeOne(enlist, tenant: nil) else { return }
     state.withLock { state in
       state.worker = worker
       state.isLost = false

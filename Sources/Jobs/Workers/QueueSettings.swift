@@ -19,11 +19,15 @@ package struct QueueSettings: Sendable, Hashable {
 /// How a worker lives.
 package struct WorkerSettings: Sendable, Hashable {
   /// A worker that is silent for so long is dead, and its jobs are run again.
-  package var lease = Duration.seconds(20)
+  package var lease = Duration.seconds(20) {
+    didSet { precondition(Self.leases.contains(lease), "a lease is 100 ms to an hour") }
+  }
   /// How long running jobs get to end at shutdown before they are cancelled.
   package var grace = Duration.seconds(15)
 
   package init() {}
+
+  private static let leases = Duration.milliseconds(100)...Duration.seconds(3600)
 
   var beat: Duration { lease / 4 }
   /// A worker that has not been heard for so long stops by itself, before others may take it for dead.

@@ -8,17 +8,17 @@ struct Watch: Sendable {
   let settings: WorkerSettings
 
   func run() async {
-    var watch = BeatWatch(lease: settings.lease)
+    var watch = BeatWatch(pause: settings.beat)
     let buried = Counter(label: "jobs_workers_buried_total")
     while !Task.isCancelled {
       do {
         let workers = try await jobs.postgres.execute(WatchWorkers(), tenant: nil)
-        for (worker, beat) in watch.observe(workers, .now) { await bury(worker, stillAt: beat, buried) }
+        for worker in watch.observe(workers, .now) { await bury(worker.worker, stillAt: worker.beat, buried) }
       } catch {
         if Task.isCancelled { return }
         jobs.logger.warning("cannot watch over workers", metadata: ["error": "\(error)"])
       }
-      try? await Task.sleep(for: settings.beat)
+      try? await Task.sleep(for: watch.untilNext)
     }
   }
 

@@ -3,9 +3,16 @@ internal import Postgres
 /// Puts a worker on the list; returns the id it has until it is buried.
 struct EnlistWorker: Statement {
   static let name = "EnlistWorker"
-  static let sql = "SELECT jobs_enlist($1)"
+  static let sql = "SELECT jobs_enlist($1, $2)"
   var worker: String
-  func bind(into bindings: inout Bindings) { bindings.append(worker) }
+  /// It is dead when it has been silent for so long.
+  var lease: Duration
+
+  func bind(into bindings: inout Bindings) {
+    bindings.append(worker)
+    bindings.append(PostgresInterval(lease))
+  }
+
   static func decode(_ row: inout RowReader) throws -> Int64 { try row.next() }
 }
 
@@ -27,10 +34,12 @@ struct Beat: Statement {
 
 struct WatchWorkers: Statement {
   static let name = "WatchWorkers"
-  static let sql = "SELECT worker_id, beat FROM jobs_watch()"
+  static let sql = "SELECT worker_id, beat, lease FROM jobs_watch()"
   static let isIdempotent = true
-  static func decode(_ row: inout RowReader) throws -> (worker: Int64, beat: Int64) {
-    (try row.next(), try row.next())
+  static func decode(_ row: inout RowReader) throws -> WatchedWorker {
+    WatchedWorker(
+      worker: try row.next(), beat: try row.next(),
+      lease: .microseconds(try row.next(PostgresInterval.self).microseconds))
   }
 }
 

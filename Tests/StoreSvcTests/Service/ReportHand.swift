@@ -12,7 +12,8 @@ struct ReportHand: Sendable {
 
   init(_ house: TestHouse) async throws {
     self.house = house
-    id = try #require(try await house.postgres.executeOne(EnlistWorker(worker: "hand"), tenant: nil))
+    id = try #require(
+      try await house.postgres.executeOne(EnlistWorker(worker: "hand", lease: .seconds(4)), tenant: nil))
   }
 
   func take(_ most: Int = 1, from queue: String = GenerateReport.queue) async throws -> [FetchedJob] {
