@@ -58,6 +58,37 @@ struct WorkerTests {
     }
   }
 
+  struct Once: JobKind {
+    static let name = "once"
+    static let queue = "test"
+    static var options: JobOptions {
+      var options = JobOptions()
+      options.maxAttempts = 1
+      return options
+    }
+  }
+
+  @Test("A worker whose task is cancelled gives back what it runs, and that has not failed")
+  func cancelled() async throws {
+    try await TestQueue.with { queue in
+      let started = Ledger<Int>()
+      let handler = JobHandler.on(Once.self) { _, context in
+        started.write(context.attempt)
+        try await Task.sleep(for: .seconds(600))
+      }
+      try await queue.jobs.add(Once(), tenant: nil)
+      let worker = JobWorker(
+        jobs: queue.jobs, queues: ["test": QueueSettings(concurrency: 1)], handlers: [handler])
+      let task = Task { try await worker.run() }
+      try await started.wait(for: 1)
+      task.cancel()
+      try await task.value
+      #expect(try await queue.count("ready", where: "failed = 0 AND crashes = 0 AND attempt = 1") == 1)
+      #expect(try await queue.count("dead") == 0)
+      #expect(try await queue.count("workers") == 0)
+    }
+  }
+
   @Test("A job that takes too long is stopped, and has failed")
   func timeout() async throws {
     try await TestQueue.with { queue in

@@ -41,8 +41,10 @@ final class RunSlot: Sendable {
     } catch {
       let end = end()
       if end.isCompleted { return .completed }
+      // Nobody stopped this job, but the task that runs it is cancelled: all of the process is to stop.
+      let stop = end.stop ?? (Task.isCancelled ? .shutdown : nil)
       var random = SystemRandomNumberGenerator()
-      return JobOutcome(error, stop: end.stop, job: job, options: handler.options, random: &random)
+      return JobOutcome(error, stop: stop, job: job, options: handler.options, random: &random)
     }
   }
 
