@@ -41,7 +41,7 @@ struct DeskTests {
     desk.finish(job, outcome, start)
   }
 
-  private func next(_ desk: inout Desk) -> UUID? { desk.next(start)?.id }
+  private func next(_ desk: inout Desk) -> UUID? { desk.next()?.id }
 
   @Test("A worker that is on no list fetches nothing")
   func unlisted() {
@@ -78,7 +78,7 @@ struct DeskTests {
     var desk = desk()
     _ = sends(&desk)
     answer(&desk, [Self.job(1)])
-    let job = desk.next(start)
+    let job = desk.next()
     #expect(finish(&desk, Self.job(1), .succeeded))
     #expect(job != nil)
     #expect(sends(&desk) == nil)
@@ -92,11 +92,11 @@ struct DeskTests {
     var desk = desk()
     _ = sends(&desk)
     answer(&desk, [Self.job(1), Self.job(2)], mayHaveMore: true)
-    _ = desk.next(start)
+    _ = desk.next()
     #expect(finish(&desk, Self.job(1), .succeeded))
     // The other waits to be begun.
     #expect(sends(&desk) == nil)
-    _ = desk.next(start)
+    _ = desk.next()
     let sent = sends(&desk)
     #expect(sent?.fetch == 1)
     #expect(sent?.said.finished.count == 1)
@@ -107,7 +107,7 @@ struct DeskTests {
     var desk = desk()
     _ = sends(&desk)
     answer(&desk, [Self.job(1)])
-    _ = desk.next(start)
+    _ = desk.next()
     #expect(finish(&desk, Self.job(1), .succeeded))
     guard let (_, said) = sends(&desk, at: Desk.linger) else {
       Issue.record("nothing was sent")
@@ -126,8 +126,8 @@ struct DeskTests {
     var desk = desk()
     _ = sends(&desk)
     answer(&desk, [Self.job(1), Self.job(2), Self.job(3)])
-    _ = desk.next(start)
-    _ = desk.next(start)
+    _ = desk.next()
+    _ = desk.next()
     #expect(finish(&desk, Self.job(1), .succeeded))
     let unsaid = desk.lost()
     #expect(unsaid.finished == [Self.job(1).id])
@@ -138,17 +138,65 @@ struct DeskTests {
     #expect(desk.known.isEmpty)
   }
 
-  @Test("Jobs that wait for a free place too long are left to other workers")
+  @Test(
+    "Jobs that wait for a free place too long are left to other workers, though others are begun meanwhile")
   func stuck() {
     var desk = desk(concurrency: 1)
     _ = sends(&desk)
-    answer(&desk, [Self.job(1), Self.job(2)])
-    _ = desk.next(start)
-    #expect(sends(&desk, at: .milliseconds(900)) == nil)
-    _ = desk.plan(start + .seconds(1))
-    let sent = sends(&desk, at: .seconds(1) + Desk.linger)
-    #expect(sent?.said.settlements.map(\.outcome) ?? [] == [.snooze] || desk.known.isEmpty)
-    #expect(next(&desk) == nil)
+    answer(&desk, [Self.job(1), Self.job(2), Self.job(3)])
+    _ = desk.next()
+    #expect(finish(&desk, Self.job(1), .completed))
+    answer(&desk, [Self.job(4)], at: .milliseconds(500))
+    _ = desk.next()
+    guard case .wait(let until) = desk.plan(start + .milliseconds(900)) else {
+      Issue.record("it does not wait")
+      return
+    }
+    #expect(until == start + Desk.mostWait)
+    _ = desk.plan(start + Desk.mostWait)
+    let sent = sends(&desk, at: Desk.mostWait + Desk.linger)
+    #expect(sent?.said.settlements.map(\.job) == [Self.job(3).id])
+    #expect(sent?.said.settlements.map(\.outcome) == [.snooze])
+    desk.answered(after: .milliseconds(1))
+    // The one that came later has its time, too.
+    #expect(desk.known == [Self.job(4).id, Self.job(2).id])
+  }
+
+  @Test("A job is known from when it is fetched until what became of it has been said")
+  func known() {
+    var desk = desk(concurrency: 1)
+    _ = sends(&desk)
+    answer(&desk, [Self.job(1)])
+    #expect(desk.known == [Self.job(1).id])
+    _ = desk.next()
+    #expect(desk.known == [Self.job(1).id])
+    #expect(finish(&desk, Self.job(1), .succeeded))
+    #expect(desk.known == [Self.job(1).id])
+    _ = sends(&desk, at: Desk.linger)
+    #expect(desk.known == [Self.job(1).id])
+    desk.answered(after: .milliseconds(1))
+    #expect(desk.known.isEmpty)
+  }
+
+  @Test("A job that was lost while it ran and comes back is here twice, and each ends by itself")
+  func twice() {
+    var desk = desk()
+    _ = sends(&desk)
+    answer(&desk, [Self.job(1)])
+    _ = desk.next()
+    _ = desk.lost()
+    desk.enlisted(2)
+    var again = Self.job(1, worker: 2)
+    again.attempt = 2
+    desk.fetched(
+      [again], of: 2, mayHaveMore: false, heldBack: nil, nextPoll: start + .seconds(1), start)
+    _ = desk.next()
+    #expect(desk.busy == 2)
+    #expect(!finish(&desk, Self.job(1), .dropped))
+    #expect(desk.busy == 1)
+    #expect(desk.known == [Self.job(1).id])
+    #expect(finish(&desk, again, .succeeded))
+    #expect(desk.busy == 0)
   }
 
   @Test("At its end it begins nothing, gives back what it has not begun, and stops when all is said")
@@ -156,7 +204,7 @@ struct DeskTests {
     var desk = desk(concurrency: 1)
     _ = sends(&desk)
     answer(&desk, [Self.job(1), Self.job(2)])
-    _ = desk.next(start)
+    _ = desk.next()
     desk.stop(giveUpAt: start + .seconds(60), start)
     #expect(next(&desk) == nil)
     #expect(sends(&desk)?.said.settlements.map(\.job) == [Self.job(2).id])
@@ -193,7 +241,7 @@ struct DeskTests {
     _ = sends(&desk)
     let job = Self.job(1, limitKey: "k")
     answer(&desk, [job])
-    _ = desk.next(start)
+    _ = desk.next()
     #expect(finish(&desk, job, .completed))
     let sent = sends(&desk, at: Desk.linger)
     #expect(sent?.said.count == 0)

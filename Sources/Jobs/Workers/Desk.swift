@@ -14,8 +14,9 @@ struct Desk {
   }
 
   private let settings: QueueSettings
-  private var buffer: Deque<FetchedJob> = []
-  private(set) var busy = 0
+  /// In the order in which they came, and when each did.
+  private var buffer: Deque<(job: FetchedJob, since: ContinuousClock.Instant)> = []
+  private var running: Set<Run> = []
   /// Jobs here that ran when their worker died: one at a time, so that the one to blame stands out.
   private var suspects = 0
   private var acknowledgements = Acknowledgements()
@@ -37,8 +38,13 @@ struct Desk {
   private var notBefore: ContinuousClock.Instant
   /// The queue's limits hold jobs back until one ends.
   private var isHeldBack = false
-  /// When a job was last taken from the buffer, or put into it.
-  private var lastMoved: ContinuousClock.Instant
+  /// A job may be here twice: as it was when the worker was lost, and fetched anew.
+  private struct Run: Hashable {
+    var job: UUID
+    var attempt: Int32
+
+    init(_ job: FetchedJob) { (self.job, attempt) = (job.id, job.attempt) }
+  }
 
   /// How long an acknowledgement waits for company.
   static let linger = Duration.milliseconds(5)
@@ -48,28 +54,30 @@ struct Desk {
   init(settings: QueueSettings, now: ContinuousClock.Instant) {
     self.settings = settings
     prefetch = Prefetch(limit: settings.batch, now: now)
-    (nextPoll, notBefore, lastMoved) = (now, now, now)
+    (nextPoll, notBefore) = (now, now)
   }
 
   // MARK: Those who run jobs
 
   /// The next job to run, which is begun with this.
-  mutating func next(_ now: ContinuousClock.Instant) -> FetchedJob? {
-    guard let job = buffer.popFirst() else { return nil }
-    busy += 1
-    lastMoved = now
+  mutating func next() -> FetchedJob? {
+    guard let (job, _) = buffer.popFirst() else { return nil }
+    running.insert(Run(job))
     return job
   }
 
   /// A job has ended. Returns whether the acknowledgement still counts.
   mutating func finish(_ job: FetchedJob, _ outcome: JobOutcome, _ now: ContinuousClock.Instant) -> Bool {
-    busy -= 1
+    running.remove(Run(job))
     prefetch.finished()
     if job.isSuspect { suspects -= 1 }
     guard job.worker == worker else { return false }
     acknowledgements.add(job, outcome, now)
     return true
   }
+
+  /// How many jobs have been begun and have not ended.
+  var busy: Int { running.count }
 
   /// Whether the job is still the worker's that took it.
   func isOurs(_ job: FetchedJob) -> Bool { job.worker == worker }
@@ -90,7 +98,7 @@ struct Desk {
     if isStopping, busy == 0, acknowledgements.isEmpty { return .stop }
     if isStopping, now >= giveUpAt { return .stop }
     guard now >= notBefore else { return .wait(until: notBefore) }
-    if !buffer.isEmpty, now - lastMoved >= Self.mostWait { release(now) }
+    release(until: now - Self.mostWait, now)
     prefetch.measure(now)
     if now >= nextPoll || isHeldBack && !acknowledgements.isEmpty { mayHaveMore = true }
     let room = isStopping ? 0 : settings.concurrency + prefetch.size - buffer.count - busy
@@ -108,7 +116,7 @@ struct Desk {
     }
     var until = isStopping ? min(giveUpAt, now + .seconds(1)) : max(nextPoll, now + .milliseconds(1))
     if mayHaveMore || room <= 0 { until = now + .seconds(1) }
-    if !buffer.isEmpty { until = min(until, lastMoved + Self.mostWait) }
+    if let oldest = buffer.first { until = min(until, oldest.since + Self.mostWait) }
     if let flushAt { until = min(until, flushAt) }
     return .wait(until: until)
   }
@@ -131,9 +139,8 @@ struct Desk {
     _ now: ContinuousClock.Instant
   ) {
     guard worker == self.worker else { return }
-    buffer.append(contentsOf: jobs)
+    buffer.append(contentsOf: jobs.lazy.map { ($0, now) })
     suspects += jobs.count { $0.isSuspect }
-    if !jobs.isEmpty { lastMoved = now }
     self.mayHaveMore = mayHaveMore && heldBack == nil || hasRung
     isHeldBack = heldBack != nil
     self.nextPoll = nextPoll
@@ -142,7 +149,7 @@ struct Desk {
       let pause = heldBack > .zero ? heldBack : .milliseconds(100)
       self.nextPoll = min(nextPoll, now + pause)
     }
-    if isStopping { release(now) }
+    if isStopping { release(until: now, now) }
   }
 
   /// The request failed; what it was to tell is told again.
@@ -163,8 +170,8 @@ struct Desk {
 
   /// Somebody wants the job cancelled. Whether it was still here to be.
   mutating func cancel(_ id: UUID, _ now: ContinuousClock.Instant) -> Bool {
-    guard let index = buffer.firstIndex(where: { $0.id == id }) else { return false }
-    drop(buffer.remove(at: index), .cancelled, now)
+    guard let index = buffer.firstIndex(where: { $0.job.id == id }) else { return false }
+    drop(buffer.remove(at: index).job, .cancelled, now)
     return true
   }
 
@@ -178,7 +185,7 @@ struct Desk {
   /// about the rest is returned, to be tried.
   mutating func lost() -> Acknowledgements {
     worker = nil
-    suspects -= buffer.count { $0.isSuspect }
+    suspects -= buffer.count { $0.job.isSuspect }
     buffer = []
     return acknowledgements.take()
   }
@@ -187,14 +194,18 @@ struct Desk {
   mutating func stop(giveUpAt: ContinuousClock.Instant, _ now: ContinuousClock.Instant) {
     isStopping = true
     self.giveUpAt = giveUpAt
-    release(now)
+    release(until: now, now)
   }
 
-  /// The jobs that the database thinks are being run here, but for those in slots.
-  var known: [UUID] { buffer.map(\.id) + acknowledgements.jobs + sent }
+  /// The jobs that the database may think are run here.
+  var known: [UUID] { buffer.map(\.job.id) + running.map(\.job) + acknowledgements.jobs + sent }
 
-  private mutating func release(_ now: ContinuousClock.Instant) {
-    while let job = buffer.popFirst() { drop(job, .snoozed(.zero), now) }
+  /// Gives back what came no later than `last`.
+  private mutating func release(until last: ContinuousClock.Instant, _ now: ContinuousClock.Instant) {
+    while let oldest = buffer.first, oldest.since <= last {
+      buffer.removeFirst()
+      drop(oldest.job, .snoozed(.zero), now)
+    }
   }
 
   private mutating func drop(_ job: FetchedJob, _ outcome: JobOutcome, _ now: ContinuousClock.Instant) {

@@ -64,10 +64,10 @@ final class QueueWorker: Sendable {
   }
 
   private func next() async -> FetchedJob? {
-    if let job = state.withLock({ $0.desk.next(.now) }) { return job }
+    if let job = state.withLock({ $0.desk.next() }) { return job }
     return await withUnsafeContinuation { continuation in
       let job: FetchedJob?? = state.withLock { state in
-        if let job = state.desk.next(.now) { return job }
+        if let job = state.desk.next() { return job }
         if state.desk.isStopping { return .some(nil) }
         state.idle.append(continuation)
         return nil
@@ -112,7 +112,7 @@ final class QueueWorker: Sendable {
     let work = state.withLock { state in
       var work: [(UnsafeContinuation<FetchedJob?, Never>, FetchedJob?)] = []
       while let idle = state.idle.popLast() {
-        if let job = state.desk.next(.now) {
+        if let job = state.desk.next() {
           work.append((idle, job))
         } else if state.desk.isStopping {
           work.append((idle, nil))
@@ -169,12 +169,8 @@ final class QueueWorker: Sendable {
 
   func takeProgress() -> [(job: UUID, share: Double)] { slots.compactMap { $0.takeProgress() } }
 
-  /// The jobs that the database may think are run here. Slots come first: a job that leaves one meanwhile is found among
-  /// those to be acknowledged.
-  var known: [UUID] {
-    let running = slots.compactMap(\.job)
-    return running + state.withLock { $0.desk.known }
-  }
+  /// The jobs that the database may think are run here.
+  var known: [UUID] { state.withLock { $0.desk.known } }
 
   var isBusy: Bool { state.withLock { $0.desk.busy > 0 } }
 }

@@ -80,8 +80,6 @@ final class RunSlot: Sendable {
 
   // MARK: From outside
 
-  var job: UUID? { guarded.withLock { $0.state.job } }
-
   /// How far the job is, if it has said so since this was last asked.
   func takeProgress() -> (job: UUID, share: Double)? {
     guarded.withLock { guarded in
