@@ -9,6 +9,8 @@ extension PostgresClient {
     package var url: String
     /// Shown in `pg_stat_activity`.
     package var applicationName: String
+    /// What the metrics of several clients of one process are told apart by.
+    package var pool = "main"
     /// Where names without a schema are looked up, and nowhere else; a plain identifier. The database's own setting if
     /// nil.
     package var schema: String?

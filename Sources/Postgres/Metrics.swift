@@ -3,11 +3,19 @@ internal import NIOCore
 
 /// What the client tells swift-metrics. Used by the connections' thread alone.
 final class PostgresMetrics {
-  private let waiting = Meter(label: "postgres_requests_waiting")
-  private let inFlight = Meter(label: "postgres_requests_in_flight")
-  private let leased = Meter(label: "postgres_connections_leased")
+  private let waiting: Meter
+  private let inFlight: Meter
+  private let leased: Meter
   private let connections = Counter(label: "postgres_connections_opened_total")
   private var statements: [String: (duration: Timer, failures: Counter)] = [:]
+
+  init(pool: String) {
+    // Those of two clients would overwrite each other; whatever is counted adds up.
+    let dimensions = [("pool", pool)]
+    waiting = Meter(label: "postgres_requests_waiting", dimensions: dimensions)
+    inFlight = Meter(label: "postgres_requests_in_flight", dimensions: dimensions)
+    leased = Meter(label: "postgres_connections_leased", dimensions: dimensions)
+  }
 
   func record(waiting: Int, inFlight: Int, leased: Int) {
     self.waiting.set(waiting)

@@ -118,6 +118,39 @@ struct DivisionTests {
   }
 }
 
+@Suite("When to say that a worker lives")
+struct PulseTests {
+  private let start = ContinuousClock.now
+
+  @Test("Before a worker is silent it has tried several times, and each try has longer than the one before")
+  func tries() {
+    var pulse = Pulse(settings: WorkerSettings(), now: start)
+    var now = start
+    var patiences: [Duration] = []
+    while !pulse.isSilent(now + pulse.pause) {
+      now += pulse.pause
+      patiences.append(pulse.patience(now))
+      now += pulse.patience(now)
+      pulse.failed()
+    }
+    #expect(patiences == [.milliseconds(2500), .seconds(5), .milliseconds(1250)])
+    #expect(now <= start + WorkerSettings().silence)
+  }
+
+  @Test("One that was heard starts all over, from when it was sent")
+  func heard() {
+    var pulse = Pulse(settings: WorkerSettings(), now: start)
+    pulse.failed()
+    #expect(pulse.pause == .milliseconds(625))
+    pulse.heard(sentAt: start + .seconds(10))
+    #expect(pulse.pause == .seconds(5))
+    #expect(pulse.patience(start + .seconds(15)) == .milliseconds(2500))
+    #expect(!pulse.isSilent(start + .milliseconds(24_999)))
+    #expect(pulse.isSilent(start + .seconds(25)))
+    #expect(pulse.patience(start + .seconds(26)) == .zero)
+  }
+}
+
 @Suite("Who is dead")
 struct BeatWatchTests {
   private let start = ContinuousClock.now

@@ -34,14 +34,15 @@ package final class JobWorker: Service {
   }
 
   package func run() async throws {
+    let lifeline = try jobs.lifeline()
     await withTaskCancellationOrGracefulShutdownHandler {
       await declareLimits()
       jobs.doorbells.listen(to: Doorbells.cancellations, as: self) { [heart] in heart.signal.notify() }
       await withTaskGroup { group in
-        group.addTask { await self.heart.run() }
-        group.addTask { await Watch(jobs: self.jobs, settings: self.settings).run() }
+        group.addTask { await self.heart.run(on: lifeline) }
+        group.addTask { await Watch(jobs: self.jobs, settings: self.settings, postgres: lifeline).run() }
         group.addTask { await Stager(jobs: self.jobs).run() }
-        group.addTask { await self.keepTime() }
+        group.addTask { await self.keepTime(lifeline) }
         await withDiscardingTaskGroup { queues in
           for queue in self.queues { queues.addTask { await queue.run(doubt: self.heart.doubt) } }
         }
@@ -49,10 +50,12 @@ package final class JobWorker: Service {
       }
       jobs.doorbells.dismiss(self)
       // A task of its own, since this one may be cancelled and could not say goodbye.
-      await Task { [heart] in await heart.leave() }.value
+      await Task { [heart] in await heart.leave(on: lifeline) }.value
     } onCancelOrGracefulShutdown: {
       self.stop()
     }
+    // All this has come to its end because it was told to, and so is the client.
+    await lifeline.run()
   }
 
   private func declareLimits() async {
@@ -81,7 +84,7 @@ package final class JobWorker: Service {
   private static let lastWords = Duration.seconds(3)
 
   /// Sees to it that nothing takes longer than it may.
-  private func keepTime() async {
+  private func keepTime(_ lifeline: PostgresClient) async {
     var hasLeft = false
     while !Task.isCancelled {
       let now = ContinuousClock.now
@@ -92,7 +95,7 @@ package final class JobWorker: Service {
         if now - since >= settings.grace + Self.lastWords, !hasLeft, queues.contains(where: \.isBusy) {
           // A handler that does not heed cancellation. Its job is run again elsewhere meanwhile.
           hasLeft = true
-          await heart.leave()
+          await heart.leave(on: lifeline)
         }
       }
       try? await Task.sleep(for: tick)

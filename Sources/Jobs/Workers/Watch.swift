@@ -6,13 +6,15 @@ internal import Postgres
 struct Watch: Sendable {
   let jobs: Jobs
   let settings: WorkerSettings
+  /// See `Jobs.lifeline`.
+  let postgres: PostgresClient
 
   func run() async {
     var watch = BeatWatch(pause: settings.beat)
     let buried = Counter(label: "jobs_workers_buried_total")
     while !Task.isCancelled {
       do {
-        let workers = try await jobs.postgres.execute(WatchWorkers(), tenant: nil)
+        let workers = try await postgres.execute(WatchWorkers(), tenant: nil)
         for worker in watch.observe(workers, .now) { await bury(worker.worker, stillAt: worker.beat, buried) }
       } catch {
         if Task.isCancelled { return }
@@ -26,7 +28,7 @@ struct Watch: Sendable {
   private func bury(_ worker: Int64, stillAt beat: Int64, _ buried: Counter) async {
     do {
       let bury = BuryWorker(worker: worker, stillAt: beat)
-      guard let count = try await jobs.postgres.executeOne(bury, tenant: nil) ?? nil else { return }
+      guard let count = try await postgres.executeOne(bury, tenant: nil) ?? nil else { return }
       buried.increment()
       jobs.logger.warning(
         "a worker died; its jobs are run again", metadata: ["worker": "\(worker)", "jobs": "\(count)"])

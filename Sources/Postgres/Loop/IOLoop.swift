@@ -91,7 +91,7 @@ final class IOLoop: @unchecked Sendable {
   ) {
     self.configuration = configuration
     self.logger = logger
-    metrics = PostgresMetrics()
+    metrics = PostgresMetrics(pool: configuration.pool)
     requiresWrites = configuration.requiresWrites
     connector = Connector(parameters: parameters, logger: logger)
     shared = (0..<max(1, configuration.sharedConnections)).map { _ in SharedSlot() }
