@@ -126,6 +126,8 @@ struct LeaseTests {
       #expect(jobs.map(\.lane).sorted() == [0, 64])
       #expect(try texts(jobs).sorted() == ["fresh", "poison"])
       #expect(try await worker.fetch(10, suspects: 0).isEmpty)
+      let suspect = try #require(jobs.first { $0.isSuspect })
+      #expect(try await worker.begin(suspect) == true)
       #expect(try await worker.die() == 2)
       #expect(
         try await queue.count("dead", where: "payload->>'text' = 'poison' AND error_code = 'WORKER_DIED'")
@@ -133,6 +135,54 @@ struct LeaseTests {
       let heir = try await queue.enlist()
       #expect(try await heir.fetch().count == 2)
       #expect(try await heir.fetch().count == 1)
+    }
+  }
+
+  @Test("However often workers die that have fetched a job, it is not dead unless they had begun it")
+  func innocent() async throws {
+    try await TestQueue.with { queue in
+      try await queue.add(["a"])
+      for _ in 1...5 {
+        let worker = try await queue.enlist()
+        #expect(try await worker.fetch().count == 1)
+        #expect(try await worker.die() == 1)
+      }
+      let isSuspect = "lane = 64 AND crashes = 2 AND attempt = 5 AND jsonb_array_length(failures) = 2"
+      #expect(try await queue.count("ready", where: isSuspect) == 1)
+      let zombie = try await queue.enlist()
+      let late = try await zombie.fetch()[0]
+      _ = try await zombie.die()
+      let worker = try await queue.enlist()
+      let job = try await worker.fetch()[0]
+      #expect(try await zombie.begin(late) == false)
+      #expect(try await worker.begin(late) == false)
+      #expect(try await worker.begin(job) == true)
+      // What was begun once is begun anew the next time.
+      #expect(try await worker.settle(job, .snooze) == [])
+      #expect(try await worker.fetch().count == 1)
+      #expect(try await worker.die() == 1)
+      #expect(try await queue.count("dead") == 0)
+    }
+  }
+
+  @Test("A worker says of a suspect that it begins it, and runs it")
+  func suspect() async throws {
+    try await TestQueue.with { queue in
+      let added = try await queue.add(["a"])
+      for _ in 1...2 {
+        let worker = try await queue.enlist()
+        #expect(try await worker.fetch().count == 1)
+        #expect(try await worker.die() == 1)
+      }
+      let begun = Ledger<Int64>()
+      let handler = JobHandler.on(Note.self) { _, _ in
+        begun.write(try await queue.count("running", where: "is_begun"))
+      }
+      try await queue.working([handler]) {
+        let status = try await queue.wait(for: added[0].id)
+        #expect(status.station == .succeeded)
+      }
+      #expect(begun.entries == [1])
     }
   }
 

@@ -8,7 +8,7 @@ import Testing
 struct SchemaTests {
   static let statements: [any Statement.Type] = [
     AddJobs.self, AddUniqueJob.self, AdvanceCron.self, Beat.self, BuryWorker.self, CancelJob.self,
-    CompleteJob.self, CountJobs.self,
+    BeginJob.self, CompleteJob.self, CountJobs.self,
     CronEntries.self, DeclareCron.self, DeclareLimit.self,
     DeclareQueueLimit.self, DeleteDeadJobs.self, EditDeadJob.self, EnlistWorker.self, FetchJobs.self,
     FindJob.self, FinishJobs.self, GroupDeadJobs.self,

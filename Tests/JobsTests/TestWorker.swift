@@ -22,6 +22,12 @@ struct TestWorker: Sendable {
     return try await queue.jobs.postgres.execute(fetch, tenant: nil)
   }
 
+  /// Returns whether the job is its own.
+  func begin(_ job: FetchedJob) async throws -> Bool? {
+    let begin = BeginJob(worker: id, job: job.id, attempt: job.attempt)
+    return try await queue.jobs.postgres.executeOne(begin, tenant: nil)
+  }
+
   /// Returns the jobs it was refused.
   func finish(_ jobs: [FetchedJob]) async throws -> [UUID] {
     let finish = FinishJobs(worker: id, jobs: jobs.map(\.id), attempts: jobs.map(\.attempt))

@@ -85,6 +85,8 @@ CREATE TABLE {schema}.jobs_running (
   started_at       timestamptz      NOT NULL DEFAULT clock_timestamp(),
   progress         double precision NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 1),
   cancel_requested boolean          NOT NULL DEFAULT false,
+  -- Said of jobs of lane 64 only: see jobs_begin.
+  is_begun         boolean          NOT NULL DEFAULT false,
   CONSTRAINT jobs_running_pkey PRIMARY KEY (job_id)
 ) WITH (
   fillfactor = 80,
@@ -496,6 +498,19 @@ BEGIN
 END
 $$;
 
+-- Says that the worker begins a job of lane 64; false if the job is not its own any more. A worker that dies may not have
+-- begun what it had fetched, and that shall not be the death of those. Of all others nobody is told, which would cost as
+-- much as the rest of a job: all that a worker's death does to them is that they take turns the next time.
+CREATE FUNCTION {schema}.jobs_begin(worker bigint, id uuid, of_attempt int) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM 1 FROM {schema}.jobs_workers WHERE worker_id = worker FOR KEY SHARE;
+  UPDATE {schema}.jobs_running SET is_begun = true
+  WHERE job_id = id AND attempt = of_attempt AND worker_id = worker;
+  RETURN FOUND;
+END
+$$;
+
 -- Acknowledges jobs that succeeded. Returns those that are not this worker's any more, whose effect is somebody
 -- else's to have. (The lock on the worker keeps it from being buried meanwhile, which would take the same jobs in another
 -- order.)
@@ -649,11 +664,13 @@ $$;
 
 -- Takes a worker off the list: one that leaves, or, with the beat at which it has stood still, one that is dead. What it
 -- has not finished is given back. Returns how many jobs that was; null if it lives after all, or froze in the middle of
--- taking or acknowledging a job: then it is to be tried again, for it holds its place until that has ended.
+-- taking or acknowledging a job: then it is to be tried again, for it holds its place until that has ended. A job of lane
+-- 64 that a dead one had not begun is not blamed; see jobs_begin.
 CREATE FUNCTION {schema}.jobs_bury(worker bigint, still_at bigint) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   job {schema}.jobs_running;
+  is_blamed boolean;
   count int := 0;
 BEGIN
   IF still_at IS NOT NULL THEN
@@ -664,9 +681,10 @@ BEGIN
   DELETE FROM {schema}.jobs_workers WHERE worker_id = worker AND (still_at IS NULL OR beat = still_at);
   IF NOT FOUND THEN RETURN NULL; END IF;
   FOR job IN DELETE FROM {schema}.jobs_running WHERE worker_id = worker RETURNING * LOOP
+    is_blamed := still_at IS NOT NULL AND (job.lane < 64 OR job.is_begun);
     PERFORM {schema}.jobs_settle_one(
-      job, CASE WHEN still_at IS NULL THEN 'snooze' ELSE 'crash' END, interval '0',
-      CASE WHEN still_at IS NULL THEN NULL ELSE
+      job, CASE WHEN is_blamed THEN 'crash' ELSE 'snooze' END, interval '0',
+      CASE WHEN is_blamed THEN
         '{"code": "WORKER_DIED", "message": "the worker that ran it went silent"}'::jsonb END);
     count := count + 1;
   END LOOP;

@@ -82,6 +82,18 @@ final class QueueWorker: Sendable {
       jobs.logger.warning("nobody here knows this kind of job", metadata: metadata(job))
       return .snoozed(.seconds(Int64.random(in: 15...45)))
     }
+    if job.isSuspect {
+      do {
+        let begin = BeginJob(worker: job.worker, job: job.id, attempt: job.attempt)
+        guard try await jobs.postgres.executeOne(begin, tenant: nil) == true else { return .dropped }
+      } catch {
+        // If it brought this worker down now, nobody would know.
+        jobs.logger.warning(
+          "cannot begin a job",
+          metadata: metadata(job).merging(["error": "\(error)"], uniquingKeysWith: { $1 }))
+        return .snoozed(.seconds(1))
+      }
+    }
     let started = ContinuousClock.now
     metrics.started(job)
     let outcome = await slot.run(job, handler) { [self] in state.withLock { $0.desk.isOurs(job) } }
