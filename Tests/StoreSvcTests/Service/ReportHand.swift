@@ -16,15 +16,20 @@ struct ReportHand: Sendable {
       try await house.postgres.executeOne(EnlistWorker(worker: "hand", lease: .seconds(4)), tenant: nil))
   }
 
+  /// Takes jobs, and begins them.
   func take(_ most: Int = 1, from queue: String = GenerateReport.queue) async throws -> [FetchedJob] {
     let fetch = FetchJobs(
       worker: id, queue: queue, most: most, share: most, firstLane: 0,
       floors: Array(repeating: 0, count: 256), suspects: 1)
-    return try await house.postgres.execute(fetch, tenant: nil).compactMap { row in
-      guard case .job(var job) = row else { return nil }
+    var jobs: [FetchedJob] = []
+    for case .job(var job) in try await house.postgres.execute(fetch, tenant: nil) {
       job.worker = id
-      return job
+      jobs.append(job)
+      guard job.isSuspect else { continue }
+      let begin = BeginJob(worker: id, job: job.id, attempt: job.attempt)
+      #expect(try await house.postgres.executeOne(begin, tenant: nil) == true)
     }
+    return jobs
   }
 
   func takeOne() async throws -> FetchedJob { try #require(try await take().first) }
