@@ -14,7 +14,7 @@ WITH added_to (name) AS (
     ('jobs_add'), ('jobs_add_unique'), ('jobs_limit'), ('jobs_limit_queue'),
     -- The workers', which serve all tenants: see and change the jobs that one of them has, or may have.
     ('jobs_enlist'), ('jobs_beat'), ('jobs_watch'), ('jobs_bury'), ('jobs_reclaim'),
-    ('jobs_fetch'), ('jobs_finish'), ('jobs_settle'), ('jobs_stage'), ('jobs_unblock'), ('jobs_unblock_after'),
+    ('jobs_fetch'), ('jobs_begin'), ('jobs_finish'), ('jobs_settle'), ('jobs_stage'), ('jobs_unblock'), ('jobs_unblock_after'),
     -- Only the others call these; no role that serves may.
     ('jobs_admit'), ('jobs_allow'), ('jobs_settle_one'), ('jobs_let_go'),
     -- See and change the jobs of the tenant they are given, and everybody's if they are given none: the service gives the
