@@ -68,9 +68,9 @@ package struct HTTP2Configuration: Sendable {
   package var keepaliveWithoutStreams = false
 
   /// Clients: a server that has been silent for so long since it was called is sent one PING, although nobody may wait
-  /// for its answer any more: that calls are answered elsewhere must not hide that it hangs. It is not sent another
-  /// before it has answered a call: with the headers of an answer a server forgives the PINGs before it, so none can
-  /// count these as too many, however strict it is.
+  /// for its answer any more: that calls are answered elsewhere must not hide that it hangs. Before it has begun an answer
+  /// it is sent one more at most, once another stream has been opened: with the headers of an answer a server forgives
+  /// the PINGs before it, and gRPC's bear two (gRFC A8).
   package var probeInterval: Duration?
   /// How long after that PING, with nothing coming still, the server counts as hung and the connection is given up.
   package var probeTimeout: Duration = .seconds(2)
