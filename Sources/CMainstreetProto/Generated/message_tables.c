@@ -5,12 +5,19 @@
 #include "Generated/grpc/health/v1/health.pb-c.h"
 #include "Generated/grpc/reflection/v1/reflection.pb-c.h"
 #include "Generated/google/protobuf/timestamp.pb-c.h"
+#include "Generated/mainstreet/identity/v1/principal.pb-c.h"
+#include "Generated/mainstreet/identity/v1/tenant.pb-c.h"
+#include "Generated/mainstreet/identity/v1/access_service.pb-c.h"
+#include "Generated/mainstreet/identity/v1/api_key.pb-c.h"
+#include "Generated/mainstreet/identity/v1/audit.pb-c.h"
+#include "Generated/google/protobuf/empty.pb-c.h"
+#include "Generated/mainstreet/identity/v1/member.pb-c.h"
+#include "Generated/mainstreet/identity/v1/identity_service.pb-c.h"
 #include "Generated/mainstreet/jobs/v1/job.pb-c.h"
 #include "Generated/mainstreet/jobs/v1/jobs_service.pb-c.h"
 #include "Generated/mainstreet/store/v1/poll.pb-c.h"
 #include "Generated/mainstreet/store/v1/report.pb-c.h"
 #include "Generated/mainstreet/store/v1/store.pb-c.h"
-#include "Generated/google/protobuf/empty.pb-c.h"
 #include "Generated/mainstreet/store/v1/store_service.pb-c.h"
 
 static const mainstreet_message google__api__http_body;
@@ -28,6 +35,63 @@ static const mainstreet_message grpc__reflection__v1__list_service_response;
 static const mainstreet_message grpc__reflection__v1__service_response;
 static const mainstreet_message grpc__reflection__v1__error_response;
 static const mainstreet_message google__protobuf__timestamp;
+static const mainstreet_message mainstreet__identity__v1__principal_claims;
+static const mainstreet_message mainstreet__identity__v1__json_web_key;
+static const mainstreet_message mainstreet__identity__v1__tenant;
+static const mainstreet_message mainstreet__identity__v1__issue_service_principal_request;
+static const mainstreet_message mainstreet__identity__v1__issue_service_principal_response;
+static const mainstreet_message mainstreet__identity__v1__list_verification_keys_request;
+static const mainstreet_message mainstreet__identity__v1__list_verification_keys_response;
+static const mainstreet_message mainstreet__identity__v1__exchange_credential_request;
+static const mainstreet_message mainstreet__identity__v1__exchange_credential_response;
+static const mainstreet_message mainstreet__identity__v1__rate_limit;
+static const mainstreet_message mainstreet__identity__v1__watch_revocations_request;
+static const mainstreet_message mainstreet__identity__v1__revocations;
+static const mainstreet_message mainstreet__identity__v1__lease_budgets_request;
+static const mainstreet_message mainstreet__identity__v1__budget_request;
+static const mainstreet_message mainstreet__identity__v1__lease_budgets_response;
+static const mainstreet_message mainstreet__identity__v1__budget_lease;
+static const mainstreet_message mainstreet__identity__v1__api_key;
+static const mainstreet_message mainstreet__identity__v1__audit_event;
+static const mainstreet_message google__protobuf__empty;
+static const mainstreet_message mainstreet__identity__v1__member;
+static const mainstreet_message mainstreet__identity__v1__invitation;
+static const mainstreet_message mainstreet__identity__v1__create_tenant_request;
+static const mainstreet_message mainstreet__identity__v1__create_tenant_response;
+static const mainstreet_message mainstreet__identity__v1__register_request;
+static const mainstreet_message mainstreet__identity__v1__register_response;
+static const mainstreet_message mainstreet__identity__v1__login_request;
+static const mainstreet_message mainstreet__identity__v1__login_response;
+static const mainstreet_message mainstreet__identity__v1__authenticate_request;
+static const mainstreet_message mainstreet__identity__v1__authenticate_response;
+static const mainstreet_message mainstreet__identity__v1__refresh_session_request;
+static const mainstreet_message mainstreet__identity__v1__refresh_session_response;
+static const mainstreet_message mainstreet__identity__v1__logout_request;
+static const mainstreet_message mainstreet__identity__v1__get_key_set_request;
+static const mainstreet_message mainstreet__identity__v1__get_key_set_response;
+static const mainstreet_message mainstreet__identity__v1__get_tenant_request;
+static const mainstreet_message mainstreet__identity__v1__update_tenant_request;
+static const mainstreet_message mainstreet__identity__v1__get_caller_request;
+static const mainstreet_message mainstreet__identity__v1__get_caller_response;
+static const mainstreet_message mainstreet__identity__v1__change_password_request;
+static const mainstreet_message mainstreet__identity__v1__list_members_request;
+static const mainstreet_message mainstreet__identity__v1__list_members_response;
+static const mainstreet_message mainstreet__identity__v1__update_member_request;
+static const mainstreet_message mainstreet__identity__v1__remove_member_request;
+static const mainstreet_message mainstreet__identity__v1__create_invitation_request;
+static const mainstreet_message mainstreet__identity__v1__create_invitation_response;
+static const mainstreet_message mainstreet__identity__v1__list_invitations_request;
+static const mainstreet_message mainstreet__identity__v1__list_invitations_response;
+static const mainstreet_message mainstreet__identity__v1__revoke_invitation_request;
+static const mainstreet_message mainstreet__identity__v1__accept_invitation_request;
+static const mainstreet_message mainstreet__identity__v1__create_api_key_request;
+static const mainstreet_message mainstreet__identity__v1__create_api_key_response;
+static const mainstreet_message mainstreet__identity__v1__list_api_keys_request;
+static const mainstreet_message mainstreet__identity__v1__list_api_keys_response;
+static const mainstreet_message mainstreet__identity__v1__rotate_api_key_request;
+static const mainstreet_message mainstreet__identity__v1__revoke_api_key_request;
+static const mainstreet_message mainstreet__identity__v1__list_audit_events_request;
+static const mainstreet_message mainstreet__identity__v1__list_audit_events_response;
 static const mainstreet_message mainstreet__jobs__v1__job_failure;
 static const mainstreet_message mainstreet__jobs__v1__job;
 static const mainstreet_message mainstreet__jobs__v1__job_count;
@@ -63,7 +127,6 @@ static const mainstreet_message mainstreet__store__v1__rejected_line;
 static const mainstreet_message mainstreet__store__v1__report;
 static const mainstreet_message mainstreet__store__v1__store;
 static const mainstreet_message mainstreet__store__v1__business_hours;
-static const mainstreet_message google__protobuf__empty;
 static const mainstreet_message mainstreet__store__v1__create_store_request;
 static const mainstreet_message mainstreet__store__v1__get_store_request;
 static const mainstreet_message mainstreet__store__v1__list_stores_request;
@@ -202,6 +265,501 @@ static const mainstreet_field google__protobuf__timestamp__fields[] = {
 static const mainstreet_message google__protobuf__timestamp = {
   &google__protobuf__timestamp__descriptor, 2, google__protobuf__timestamp__fields};
 const mainstreet_message *google__protobuf__timestamp__table(void) { return &google__protobuf__timestamp; }
+
+static const mainstreet_field mainstreet__identity__v1__principal_claims__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, true, NULL},
+  {4, MAINSTREET_STRING, true, NULL},
+  {5, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {6, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+};
+static const mainstreet_message mainstreet__identity__v1__principal_claims = {
+  &mainstreet__identity__v1__principal_claims__descriptor, 6, mainstreet__identity__v1__principal_claims__fields};
+const mainstreet_message *mainstreet__identity__v1__principal_claims__table(void) { return &mainstreet__identity__v1__principal_claims; }
+
+static const mainstreet_field mainstreet__identity__v1__json_web_key__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_STRING, false, NULL},
+  {5, MAINSTREET_STRING, false, NULL},
+  {6, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__json_web_key = {
+  &mainstreet__identity__v1__json_web_key__descriptor, 6, mainstreet__identity__v1__json_web_key__fields};
+const mainstreet_message *mainstreet__identity__v1__json_web_key__table(void) { return &mainstreet__identity__v1__json_web_key; }
+
+static const mainstreet_field mainstreet__identity__v1__tenant__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_VARINT, false, NULL},
+  {5, MAINSTREET_STRING, false, NULL},
+  {6, MAINSTREET_STRING, false, NULL},
+  {7, MAINSTREET_STRING, false, NULL},
+  {8, MAINSTREET_STRING, false, NULL},
+  {9, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {10, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+};
+static const mainstreet_message mainstreet__identity__v1__tenant = {
+  &mainstreet__identity__v1__tenant__descriptor, 10, mainstreet__identity__v1__tenant__fields};
+const mainstreet_message *mainstreet__identity__v1__tenant__table(void) { return &mainstreet__identity__v1__tenant; }
+
+static const mainstreet_field mainstreet__identity__v1__issue_service_principal_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__issue_service_principal_request = {
+  &mainstreet__identity__v1__issue_service_principal_request__descriptor, 2, mainstreet__identity__v1__issue_service_principal_request__fields};
+const mainstreet_message *mainstreet__identity__v1__issue_service_principal_request__table(void) { return &mainstreet__identity__v1__issue_service_principal_request; }
+
+static const mainstreet_field mainstreet__identity__v1__issue_service_principal_response__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+};
+static const mainstreet_message mainstreet__identity__v1__issue_service_principal_response = {
+  &mainstreet__identity__v1__issue_service_principal_response__descriptor, 2, mainstreet__identity__v1__issue_service_principal_response__fields};
+const mainstreet_message *mainstreet__identity__v1__issue_service_principal_response__table(void) { return &mainstreet__identity__v1__issue_service_principal_response; }
+
+static const mainstreet_message mainstreet__identity__v1__list_verification_keys_request = {
+  &mainstreet__identity__v1__list_verification_keys_request__descriptor, 0, NULL};
+const mainstreet_message *mainstreet__identity__v1__list_verification_keys_request__table(void) { return &mainstreet__identity__v1__list_verification_keys_request; }
+
+static const mainstreet_field mainstreet__identity__v1__list_verification_keys_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, true, &mainstreet__identity__v1__json_web_key},
+};
+static const mainstreet_message mainstreet__identity__v1__list_verification_keys_response = {
+  &mainstreet__identity__v1__list_verification_keys_response__descriptor, 1, mainstreet__identity__v1__list_verification_keys_response__fields};
+const mainstreet_message *mainstreet__identity__v1__list_verification_keys_response__table(void) { return &mainstreet__identity__v1__list_verification_keys_response; }
+
+static const mainstreet_field mainstreet__identity__v1__exchange_credential_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__exchange_credential_request = {
+  &mainstreet__identity__v1__exchange_credential_request__descriptor, 3, mainstreet__identity__v1__exchange_credential_request__fields};
+const mainstreet_message *mainstreet__identity__v1__exchange_credential_request__table(void) { return &mainstreet__identity__v1__exchange_credential_request; }
+
+static const mainstreet_field mainstreet__identity__v1__exchange_credential_response__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {3, MAINSTREET_MESSAGE, false, &mainstreet__identity__v1__principal_claims},
+  {4, MAINSTREET_STRING, true, NULL},
+  {5, MAINSTREET_VARINT, false, NULL},
+  {6, MAINSTREET_MESSAGE, true, &mainstreet__identity__v1__rate_limit},
+};
+static const mainstreet_message mainstreet__identity__v1__exchange_credential_response = {
+  &mainstreet__identity__v1__exchange_credential_response__descriptor, 6, mainstreet__identity__v1__exchange_credential_response__fields};
+const mainstreet_message *mainstreet__identity__v1__exchange_credential_response__table(void) { return &mainstreet__identity__v1__exchange_credential_response; }
+
+static const mainstreet_field mainstreet__identity__v1__rate_limit__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_VARINT, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__rate_limit = {
+  &mainstreet__identity__v1__rate_limit__descriptor, 2, mainstreet__identity__v1__rate_limit__fields};
+const mainstreet_message *mainstreet__identity__v1__rate_limit__table(void) { return &mainstreet__identity__v1__rate_limit; }
+
+static const mainstreet_field mainstreet__identity__v1__watch_revocations_request__fields[] = {
+  {1, MAINSTREET_VARINT, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__watch_revocations_request = {
+  &mainstreet__identity__v1__watch_revocations_request__descriptor, 1, mainstreet__identity__v1__watch_revocations_request__fields};
+const mainstreet_message *mainstreet__identity__v1__watch_revocations_request__table(void) { return &mainstreet__identity__v1__watch_revocations_request; }
+
+static const mainstreet_field mainstreet__identity__v1__revocations__fields[] = {
+  {1, MAINSTREET_STRING, true, NULL},
+  {2, MAINSTREET_VARINT, false, NULL},
+  {3, MAINSTREET_VARINT, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__revocations = {
+  &mainstreet__identity__v1__revocations__descriptor, 3, mainstreet__identity__v1__revocations__fields};
+const mainstreet_message *mainstreet__identity__v1__revocations__table(void) { return &mainstreet__identity__v1__revocations; }
+
+static const mainstreet_field mainstreet__identity__v1__lease_budgets_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_MESSAGE, true, &mainstreet__identity__v1__budget_request},
+};
+static const mainstreet_message mainstreet__identity__v1__lease_budgets_request = {
+  &mainstreet__identity__v1__lease_budgets_request__descriptor, 2, mainstreet__identity__v1__lease_budgets_request__fields};
+const mainstreet_message *mainstreet__identity__v1__lease_budgets_request__table(void) { return &mainstreet__identity__v1__lease_budgets_request; }
+
+static const mainstreet_field mainstreet__identity__v1__budget_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_VARINT, false, NULL},
+  {3, MAINSTREET_VARINT, false, NULL},
+  {4, MAINSTREET_VARINT, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__budget_request = {
+  &mainstreet__identity__v1__budget_request__descriptor, 4, mainstreet__identity__v1__budget_request__fields};
+const mainstreet_message *mainstreet__identity__v1__budget_request__table(void) { return &mainstreet__identity__v1__budget_request; }
+
+static const mainstreet_field mainstreet__identity__v1__lease_budgets_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, true, &mainstreet__identity__v1__budget_lease},
+};
+static const mainstreet_message mainstreet__identity__v1__lease_budgets_response = {
+  &mainstreet__identity__v1__lease_budgets_response__descriptor, 1, mainstreet__identity__v1__lease_budgets_response__fields};
+const mainstreet_message *mainstreet__identity__v1__lease_budgets_response__table(void) { return &mainstreet__identity__v1__lease_budgets_response; }
+
+static const mainstreet_field mainstreet__identity__v1__budget_lease__fields[] = {
+  {1, MAINSTREET_VARINT, false, NULL},
+  {2, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {3, MAINSTREET_VARINT, false, NULL},
+  {4, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+};
+static const mainstreet_message mainstreet__identity__v1__budget_lease = {
+  &mainstreet__identity__v1__budget_lease__descriptor, 4, mainstreet__identity__v1__budget_lease__fields};
+const mainstreet_message *mainstreet__identity__v1__budget_lease__table(void) { return &mainstreet__identity__v1__budget_lease; }
+
+static const mainstreet_field mainstreet__identity__v1__api_key__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_STRING, true, NULL},
+  {5, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {6, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {7, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {8, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {9, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__api_key = {
+  &mainstreet__identity__v1__api_key__descriptor, 9, mainstreet__identity__v1__api_key__fields};
+const mainstreet_message *mainstreet__identity__v1__api_key__table(void) { return &mainstreet__identity__v1__api_key; }
+
+static const mainstreet_field mainstreet__identity__v1__audit_event__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_STRING, false, NULL},
+  {5, MAINSTREET_STRING, false, NULL},
+  {6, MAINSTREET_STRING, false, NULL},
+  {7, MAINSTREET_STRING, false, NULL},
+  {8, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+};
+static const mainstreet_message mainstreet__identity__v1__audit_event = {
+  &mainstreet__identity__v1__audit_event__descriptor, 8, mainstreet__identity__v1__audit_event__fields};
+const mainstreet_message *mainstreet__identity__v1__audit_event__table(void) { return &mainstreet__identity__v1__audit_event; }
+
+static const mainstreet_message google__protobuf__empty = {
+  &google__protobuf__empty__descriptor, 0, NULL};
+const mainstreet_message *google__protobuf__empty__table(void) { return &google__protobuf__empty; }
+
+static const mainstreet_field mainstreet__identity__v1__member__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_VARINT, false, NULL},
+  {5, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+};
+static const mainstreet_message mainstreet__identity__v1__member = {
+  &mainstreet__identity__v1__member__descriptor, 5, mainstreet__identity__v1__member__fields};
+const mainstreet_message *mainstreet__identity__v1__member__table(void) { return &mainstreet__identity__v1__member; }
+
+static const mainstreet_field mainstreet__identity__v1__invitation__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_VARINT, false, NULL},
+  {4, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+  {5, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+};
+static const mainstreet_message mainstreet__identity__v1__invitation = {
+  &mainstreet__identity__v1__invitation__descriptor, 5, mainstreet__identity__v1__invitation__fields};
+const mainstreet_message *mainstreet__identity__v1__invitation__table(void) { return &mainstreet__identity__v1__invitation; }
+
+static const mainstreet_field mainstreet__identity__v1__create_tenant_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__create_tenant_request = {
+  &mainstreet__identity__v1__create_tenant_request__descriptor, 4, mainstreet__identity__v1__create_tenant_request__fields};
+const mainstreet_message *mainstreet__identity__v1__create_tenant_request__table(void) { return &mainstreet__identity__v1__create_tenant_request; }
+
+static const mainstreet_field mainstreet__identity__v1__create_tenant_response__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_MESSAGE, false, &mainstreet__identity__v1__tenant},
+};
+static const mainstreet_message mainstreet__identity__v1__create_tenant_response = {
+  &mainstreet__identity__v1__create_tenant_response__descriptor, 3, mainstreet__identity__v1__create_tenant_response__fields};
+const mainstreet_message *mainstreet__identity__v1__create_tenant_response__table(void) { return &mainstreet__identity__v1__create_tenant_response; }
+
+static const mainstreet_field mainstreet__identity__v1__register_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__register_request = {
+  &mainstreet__identity__v1__register_request__descriptor, 3, mainstreet__identity__v1__register_request__fields};
+const mainstreet_message *mainstreet__identity__v1__register_request__table(void) { return &mainstreet__identity__v1__register_request; }
+
+static const mainstreet_field mainstreet__identity__v1__register_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, false, &mainstreet__identity__v1__tenant},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_VARINT, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__register_response = {
+  &mainstreet__identity__v1__register_response__descriptor, 4, mainstreet__identity__v1__register_response__fields};
+const mainstreet_message *mainstreet__identity__v1__register_response__table(void) { return &mainstreet__identity__v1__register_response; }
+
+static const mainstreet_field mainstreet__identity__v1__login_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__login_request = {
+  &mainstreet__identity__v1__login_request__descriptor, 3, mainstreet__identity__v1__login_request__fields};
+const mainstreet_message *mainstreet__identity__v1__login_request__table(void) { return &mainstreet__identity__v1__login_request; }
+
+static const mainstreet_field mainstreet__identity__v1__login_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, false, &mainstreet__identity__v1__tenant},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_VARINT, false, NULL},
+  {5, MAINSTREET_MESSAGE, false, &mainstreet__identity__v1__member},
+};
+static const mainstreet_message mainstreet__identity__v1__login_response = {
+  &mainstreet__identity__v1__login_response__descriptor, 5, mainstreet__identity__v1__login_response__fields};
+const mainstreet_message *mainstreet__identity__v1__login_response__table(void) { return &mainstreet__identity__v1__login_response; }
+
+static const mainstreet_field mainstreet__identity__v1__authenticate_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__authenticate_request = {
+  &mainstreet__identity__v1__authenticate_request__descriptor, 2, mainstreet__identity__v1__authenticate_request__fields};
+const mainstreet_message *mainstreet__identity__v1__authenticate_request__table(void) { return &mainstreet__identity__v1__authenticate_request; }
+
+static const mainstreet_field mainstreet__identity__v1__authenticate_response__fields[] = {
+  {1, MAINSTREET_VARINT, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_STRING, false, NULL},
+  {5, MAINSTREET_STRING, false, NULL},
+  {6, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__authenticate_response = {
+  &mainstreet__identity__v1__authenticate_response__descriptor, 6, mainstreet__identity__v1__authenticate_response__fields};
+const mainstreet_message *mainstreet__identity__v1__authenticate_response__table(void) { return &mainstreet__identity__v1__authenticate_response; }
+
+static const mainstreet_field mainstreet__identity__v1__refresh_session_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__refresh_session_request = {
+  &mainstreet__identity__v1__refresh_session_request__descriptor, 1, mainstreet__identity__v1__refresh_session_request__fields};
+const mainstreet_message *mainstreet__identity__v1__refresh_session_request__table(void) { return &mainstreet__identity__v1__refresh_session_request; }
+
+static const mainstreet_field mainstreet__identity__v1__refresh_session_response__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_VARINT, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__refresh_session_response = {
+  &mainstreet__identity__v1__refresh_session_response__descriptor, 3, mainstreet__identity__v1__refresh_session_response__fields};
+const mainstreet_message *mainstreet__identity__v1__refresh_session_response__table(void) { return &mainstreet__identity__v1__refresh_session_response; }
+
+static const mainstreet_field mainstreet__identity__v1__logout_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__logout_request = {
+  &mainstreet__identity__v1__logout_request__descriptor, 1, mainstreet__identity__v1__logout_request__fields};
+const mainstreet_message *mainstreet__identity__v1__logout_request__table(void) { return &mainstreet__identity__v1__logout_request; }
+
+static const mainstreet_message mainstreet__identity__v1__get_key_set_request = {
+  &mainstreet__identity__v1__get_key_set_request__descriptor, 0, NULL};
+const mainstreet_message *mainstreet__identity__v1__get_key_set_request__table(void) { return &mainstreet__identity__v1__get_key_set_request; }
+
+static const mainstreet_field mainstreet__identity__v1__get_key_set_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, true, &mainstreet__identity__v1__json_web_key},
+};
+static const mainstreet_message mainstreet__identity__v1__get_key_set_response = {
+  &mainstreet__identity__v1__get_key_set_response__descriptor, 1, mainstreet__identity__v1__get_key_set_response__fields};
+const mainstreet_message *mainstreet__identity__v1__get_key_set_response__table(void) { return &mainstreet__identity__v1__get_key_set_response; }
+
+static const mainstreet_message mainstreet__identity__v1__get_tenant_request = {
+  &mainstreet__identity__v1__get_tenant_request__descriptor, 0, NULL};
+const mainstreet_message *mainstreet__identity__v1__get_tenant_request__table(void) { return &mainstreet__identity__v1__get_tenant_request; }
+
+static const mainstreet_field mainstreet__identity__v1__update_tenant_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+  {4, MAINSTREET_STRING, false, NULL},
+  {5, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__update_tenant_request = {
+  &mainstreet__identity__v1__update_tenant_request__descriptor, 5, mainstreet__identity__v1__update_tenant_request__fields};
+const mainstreet_message *mainstreet__identity__v1__update_tenant_request__table(void) { return &mainstreet__identity__v1__update_tenant_request; }
+
+static const mainstreet_message mainstreet__identity__v1__get_caller_request = {
+  &mainstreet__identity__v1__get_caller_request__descriptor, 0, NULL};
+const mainstreet_message *mainstreet__identity__v1__get_caller_request__table(void) { return &mainstreet__identity__v1__get_caller_request; }
+
+static const mainstreet_field mainstreet__identity__v1__get_caller_response__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, true, NULL},
+  {4, MAINSTREET_STRING, true, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__get_caller_response = {
+  &mainstreet__identity__v1__get_caller_response__descriptor, 4, mainstreet__identity__v1__get_caller_response__fields};
+const mainstreet_message *mainstreet__identity__v1__get_caller_response__table(void) { return &mainstreet__identity__v1__get_caller_response; }
+
+static const mainstreet_field mainstreet__identity__v1__change_password_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__change_password_request = {
+  &mainstreet__identity__v1__change_password_request__descriptor, 3, mainstreet__identity__v1__change_password_request__fields};
+const mainstreet_message *mainstreet__identity__v1__change_password_request__table(void) { return &mainstreet__identity__v1__change_password_request; }
+
+static const mainstreet_field mainstreet__identity__v1__list_members_request__fields[] = {
+  {1, MAINSTREET_VARINT, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__list_members_request = {
+  &mainstreet__identity__v1__list_members_request__descriptor, 2, mainstreet__identity__v1__list_members_request__fields};
+const mainstreet_message *mainstreet__identity__v1__list_members_request__table(void) { return &mainstreet__identity__v1__list_members_request; }
+
+static const mainstreet_field mainstreet__identity__v1__list_members_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, true, &mainstreet__identity__v1__member},
+  {2, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__list_members_response = {
+  &mainstreet__identity__v1__list_members_response__descriptor, 2, mainstreet__identity__v1__list_members_response__fields};
+const mainstreet_message *mainstreet__identity__v1__list_members_response__table(void) { return &mainstreet__identity__v1__list_members_response; }
+
+static const mainstreet_field mainstreet__identity__v1__update_member_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_VARINT, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__update_member_request = {
+  &mainstreet__identity__v1__update_member_request__descriptor, 2, mainstreet__identity__v1__update_member_request__fields};
+const mainstreet_message *mainstreet__identity__v1__update_member_request__table(void) { return &mainstreet__identity__v1__update_member_request; }
+
+static const mainstreet_field mainstreet__identity__v1__remove_member_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__remove_member_request = {
+  &mainstreet__identity__v1__remove_member_request__descriptor, 1, mainstreet__identity__v1__remove_member_request__fields};
+const mainstreet_message *mainstreet__identity__v1__remove_member_request__table(void) { return &mainstreet__identity__v1__remove_member_request; }
+
+static const mainstreet_field mainstreet__identity__v1__create_invitation_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_VARINT, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__create_invitation_request = {
+  &mainstreet__identity__v1__create_invitation_request__descriptor, 2, mainstreet__identity__v1__create_invitation_request__fields};
+const mainstreet_message *mainstreet__identity__v1__create_invitation_request__table(void) { return &mainstreet__identity__v1__create_invitation_request; }
+
+static const mainstreet_field mainstreet__identity__v1__create_invitation_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, false, &mainstreet__identity__v1__invitation},
+  {2, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__create_invitation_response = {
+  &mainstreet__identity__v1__create_invitation_response__descriptor, 2, mainstreet__identity__v1__create_invitation_response__fields};
+const mainstreet_message *mainstreet__identity__v1__create_invitation_response__table(void) { return &mainstreet__identity__v1__create_invitation_response; }
+
+static const mainstreet_field mainstreet__identity__v1__list_invitations_request__fields[] = {
+  {1, MAINSTREET_VARINT, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__list_invitations_request = {
+  &mainstreet__identity__v1__list_invitations_request__descriptor, 2, mainstreet__identity__v1__list_invitations_request__fields};
+const mainstreet_message *mainstreet__identity__v1__list_invitations_request__table(void) { return &mainstreet__identity__v1__list_invitations_request; }
+
+static const mainstreet_field mainstreet__identity__v1__list_invitations_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, true, &mainstreet__identity__v1__invitation},
+  {2, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__list_invitations_response = {
+  &mainstreet__identity__v1__list_invitations_response__descriptor, 2, mainstreet__identity__v1__list_invitations_response__fields};
+const mainstreet_message *mainstreet__identity__v1__list_invitations_response__table(void) { return &mainstreet__identity__v1__list_invitations_response; }
+
+static const mainstreet_field mainstreet__identity__v1__revoke_invitation_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__revoke_invitation_request = {
+  &mainstreet__identity__v1__revoke_invitation_request__descriptor, 1, mainstreet__identity__v1__revoke_invitation_request__fields};
+const mainstreet_message *mainstreet__identity__v1__revoke_invitation_request__table(void) { return &mainstreet__identity__v1__revoke_invitation_request; }
+
+static const mainstreet_field mainstreet__identity__v1__accept_invitation_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__accept_invitation_request = {
+  &mainstreet__identity__v1__accept_invitation_request__descriptor, 3, mainstreet__identity__v1__accept_invitation_request__fields};
+const mainstreet_message *mainstreet__identity__v1__accept_invitation_request__table(void) { return &mainstreet__identity__v1__accept_invitation_request; }
+
+static const mainstreet_field mainstreet__identity__v1__create_api_key_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_STRING, true, NULL},
+  {3, MAINSTREET_MESSAGE, false, &google__protobuf__timestamp},
+};
+static const mainstreet_message mainstreet__identity__v1__create_api_key_request = {
+  &mainstreet__identity__v1__create_api_key_request__descriptor, 3, mainstreet__identity__v1__create_api_key_request__fields};
+const mainstreet_message *mainstreet__identity__v1__create_api_key_request__table(void) { return &mainstreet__identity__v1__create_api_key_request; }
+
+static const mainstreet_field mainstreet__identity__v1__create_api_key_response__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+  {2, MAINSTREET_MESSAGE, false, &mainstreet__identity__v1__api_key},
+};
+static const mainstreet_message mainstreet__identity__v1__create_api_key_response = {
+  &mainstreet__identity__v1__create_api_key_response__descriptor, 2, mainstreet__identity__v1__create_api_key_response__fields};
+const mainstreet_message *mainstreet__identity__v1__create_api_key_response__table(void) { return &mainstreet__identity__v1__create_api_key_response; }
+
+static const mainstreet_field mainstreet__identity__v1__list_api_keys_request__fields[] = {
+  {1, MAINSTREET_VARINT, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__list_api_keys_request = {
+  &mainstreet__identity__v1__list_api_keys_request__descriptor, 2, mainstreet__identity__v1__list_api_keys_request__fields};
+const mainstreet_message *mainstreet__identity__v1__list_api_keys_request__table(void) { return &mainstreet__identity__v1__list_api_keys_request; }
+
+static const mainstreet_field mainstreet__identity__v1__list_api_keys_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, true, &mainstreet__identity__v1__api_key},
+  {2, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__list_api_keys_response = {
+  &mainstreet__identity__v1__list_api_keys_response__descriptor, 2, mainstreet__identity__v1__list_api_keys_response__fields};
+const mainstreet_message *mainstreet__identity__v1__list_api_keys_response__table(void) { return &mainstreet__identity__v1__list_api_keys_response; }
+
+static const mainstreet_field mainstreet__identity__v1__rotate_api_key_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__rotate_api_key_request = {
+  &mainstreet__identity__v1__rotate_api_key_request__descriptor, 1, mainstreet__identity__v1__rotate_api_key_request__fields};
+const mainstreet_message *mainstreet__identity__v1__rotate_api_key_request__table(void) { return &mainstreet__identity__v1__rotate_api_key_request; }
+
+static const mainstreet_field mainstreet__identity__v1__revoke_api_key_request__fields[] = {
+  {1, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__revoke_api_key_request = {
+  &mainstreet__identity__v1__revoke_api_key_request__descriptor, 1, mainstreet__identity__v1__revoke_api_key_request__fields};
+const mainstreet_message *mainstreet__identity__v1__revoke_api_key_request__table(void) { return &mainstreet__identity__v1__revoke_api_key_request; }
+
+static const mainstreet_field mainstreet__identity__v1__list_audit_events_request__fields[] = {
+  {1, MAINSTREET_VARINT, false, NULL},
+  {2, MAINSTREET_STRING, false, NULL},
+  {3, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__list_audit_events_request = {
+  &mainstreet__identity__v1__list_audit_events_request__descriptor, 3, mainstreet__identity__v1__list_audit_events_request__fields};
+const mainstreet_message *mainstreet__identity__v1__list_audit_events_request__table(void) { return &mainstreet__identity__v1__list_audit_events_request; }
+
+static const mainstreet_field mainstreet__identity__v1__list_audit_events_response__fields[] = {
+  {1, MAINSTREET_MESSAGE, true, &mainstreet__identity__v1__audit_event},
+  {2, MAINSTREET_STRING, false, NULL},
+};
+static const mainstreet_message mainstreet__identity__v1__list_audit_events_response = {
+  &mainstreet__identity__v1__list_audit_events_response__descriptor, 2, mainstreet__identity__v1__list_audit_events_response__fields};
+const mainstreet_message *mainstreet__identity__v1__list_audit_events_response__table(void) { return &mainstreet__identity__v1__list_audit_events_response; }
 
 static const mainstreet_field mainstreet__jobs__v1__job_failure__fields[] = {
   {1, MAINSTREET_VARINT, false, NULL},
@@ -521,10 +1079,6 @@ static const mainstreet_field mainstreet__store__v1__business_hours__fields[] = 
 static const mainstreet_message mainstreet__store__v1__business_hours = {
   &mainstreet__store__v1__business_hours__descriptor, 3, mainstreet__store__v1__business_hours__fields};
 const mainstreet_message *mainstreet__store__v1__business_hours__table(void) { return &mainstreet__store__v1__business_hours; }
-
-static const mainstreet_message google__protobuf__empty = {
-  &google__protobuf__empty__descriptor, 0, NULL};
-const mainstreet_message *google__protobuf__empty__table(void) { return &google__protobuf__empty; }
 
 static const mainstreet_field mainstreet__store__v1__create_store_request__fields[] = {
   {1, MAINSTREET_STRING, false, NULL},
