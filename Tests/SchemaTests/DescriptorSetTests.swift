@@ -57,6 +57,17 @@ import Testing
     }
   }
 
+  @Test(
+    "Only a string can hold the text of a JSON object",
+    arguments: [(UInt8(9), true), (5, false), (12, false)])
+  func jsonObject(type: UInt8, isTaken: Bool) throws {
+    // mainstreet.options.v1.json_object
+    let bytes = set(
+      fieldParts: field(1, "x") + [0x18, 1, 0x20, 1, 0x28, type] + field(8, [0xA8, 0xBB, 0x18, 1]))
+    let isJSONObject = try? DescriptorSet(serialized: bytes).message("a.M")?.field(number: 1)?.isJSONObject
+    #expect(isJSONObject == (isTaken ? true : nil))
+  }
+
   @Test("Every prefix of a set is a set or an error, never a crash")
   func prefixes() throws {
     let bytes = set(fieldParts: field(1, "x") + [0x18, 1, 0x20, 1, 0x28, 9])

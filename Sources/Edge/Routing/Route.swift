@@ -111,6 +111,9 @@ final class Route: Sendable {
 extension FieldTable {
   /// Whether a path variable or query parameter can hold one value of it.
   var isText: Bool {
-    if case .message = kind { false } else { shape != .map }
+    switch kind {
+    case .message, .jsonObject: false
+    default: shape != .map
+    }
   }
 }

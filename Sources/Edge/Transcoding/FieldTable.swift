@@ -17,6 +17,8 @@ final class FieldTable: Sendable {
     case integer(IntegerFormat)
     case float, double
     case string, bytes
+    /// A string that is the text of a JSON object, and stands in JSON as that object.
+    case jsonObject
     case enumeration(EnumTable)
     case timestamp, duration
     case message(MessageTable)
@@ -72,7 +74,7 @@ final class FieldTable: Sendable {
     case .string, .timestamp, .duration: "a string"
     case .bytes: "a base64 string"
     case .enumeration(let table): "one of \(table.choices)"
-    case .message: "an object"
+    case .message, .jsonObject: "an object"
     }
   }
 
@@ -83,7 +85,7 @@ final class FieldTable: Sendable {
     case .integer(let format): format.encoding == .fixed ? (format.bits == 32 ? .fixed32 : .fixed64) : .varint
     case .float: .fixed32
     case .double: .fixed64
-    case .string, .bytes, .timestamp, .duration, .message: .length
+    case .string, .bytes, .jsonObject, .timestamp, .duration, .message: .length
     }
   }
 }

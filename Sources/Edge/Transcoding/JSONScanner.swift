@@ -45,6 +45,19 @@ struct JSONScanner {
 
   var isAtEnd: Bool { position >= bytes.count }
 
+  /// Whether the text is one JSON object.
+  static func isObject(_ text: UnsafeRawBufferPointer) -> Bool {
+    var scanner = JSONScanner(text)
+    guard scanner.peek() == .openBrace else { return false }
+    do throws(JSONSyntaxError) {
+      try scanner.skipValue(depth: 0)
+      try scanner.end()
+      return true
+    } catch {
+      return false
+    }
+  }
+
   @inline(__always)
   mutating func expect(_ byte: UInt8) throws(JSONSyntaxError) {
     guard peek() == byte else { throw unexpected() }

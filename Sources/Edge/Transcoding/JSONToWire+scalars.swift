@@ -49,7 +49,7 @@ extension JSONToWire {
       }
     case .integer:
       writeNumberText(text, of: field, tagged: tagged)
-    case .bool, .message:
+    case .bool, .jsonObject, .message:
       note("WRONG_TYPE", "must be \(field.expectation)")
     }
   }

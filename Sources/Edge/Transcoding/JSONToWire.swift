@@ -12,7 +12,7 @@ struct JSONToWire {
 
   var out: ByteBuffer
   var violations: [InputViolation] = []
-  private var scanner = JSONScanner(UnsafeRawBufferPointer(start: nil, count: 0))
+  var scanner = JSONScanner(UnsafeRawBufferPointer(start: nil, count: 0))
   var path = JSONPath()
 
   init(into out: ByteBuffer) {
@@ -216,14 +216,15 @@ struct JSONToWire {
     _ field: FieldTable, entry: MessageTable, depth: Int
   ) throws(JSONSyntaxError) {
     try scanner.open(depth: depth)
-    var seen: Set<String> = []
+    // By their bytes: Swift takes strings for equal that only look the same.
+    var seen: Set<[UInt8]> = []
     var first = true
     while try scanner.next(until: .closeBrace, first: &first) {
       let token = try scanner.key()
       let key = scanner.string(token)
       path.push(.name(key))
       defer { path.pop() }
-      if !seen.insert(key).inserted { note("DUPLICATE_KEY", "is given twice") }
+      if !seen.insert(Array(key.utf8)).inserted { note("DUPLICATE_KEY", "is given twice") }
       if token.containsNUL { note("NUL_CHARACTER", "must not contain NUL") }
       out.writeTag(field.number, .length)
       let mark = out.openLength()
@@ -246,6 +247,8 @@ struct JSONToWire {
       try members(of: table, seen: &bound, depth: depth)
       out.closeLength(mark)
       finish(table, seen: bound.seen)
+    case .jsonObject:
+      try jsonObject(field, depth: depth)
     case .bool:
       try bool(field, tagged: tagged, depth: depth)
     case .string:
@@ -295,7 +298,7 @@ struct JSONToWire {
   }
 
   /// A value of another type than the field's: noted, and passed over. A null in a list comes here too.
-  private mutating func mistyped(_ expected: String, depth: Int) throws(JSONSyntaxError) {
+  mutating func mistyped(_ expected: String, depth: Int) throws(JSONSyntaxError) {
     note("WRONG_TYPE", "must be \(expected)")
     try scanner.skipValue(depth: depth)
   }

@@ -49,7 +49,7 @@ struct TableCompiler {
   private mutating func kind(of field: FieldDescriptor) throws(SchemaError) -> FieldTable.Kind {
     switch field.kind {
     case .bool: .bool
-    case .string: .string
+    case .string: field.isJSONObject ? .jsonObject : .string
     case .bytes: .bytes
     case .float: .float
     case .double: .double

@@ -189,6 +189,7 @@ struct WireToJSON {
     switch field.kind {
     case .message(let table): try writeMessage(table, in: range)
     case .string: try writeString(range, of: field)
+    case .jsonObject: try writeJSONObject(range, of: field)
     case .bytes:
       out.writeInteger(UInt8.quote)
       Base64.encode(UnsafeRawBufferPointer(rebasing: wire[range])) { out.writeInteger($0) }
@@ -229,6 +230,7 @@ struct WireToJSON {
     case .bool: out.writeStaticString("false")
     case .integer, .float, .double: out.writeInteger(UInt8(ascii: "0"))
     case .string, .bytes: out.writeStaticString("\"\"")
+    case .jsonObject: out.writeStaticString("{}")
     case .enumeration(let table):
       if let zero = table.value(numbered: 0) {
         out.writeBytes(zero.quoted)
@@ -328,6 +330,14 @@ struct WireToJSON {
     }
     out.writeBytes(UnsafeRawBufferPointer(rebasing: wire[start..<range.upperBound]))
     out.writeInteger(UInt8.quote)
+  }
+
+  /// Goes out as it is kept, if it is what its field says.
+  private mutating func writeJSONObject(_ range: Range<Int>, of field: FieldTable) throws(MalformedMessage) {
+    guard !range.isEmpty else { return writeZero(of: field) }
+    let text = UnsafeRawBufferPointer(rebasing: wire[range])
+    guard JSONScanner.isObject(text) else { throw mismatch(field) }
+    out.writeBytes(text)
   }
 
   private func mismatch(_ field: FieldTable) -> MalformedMessage {

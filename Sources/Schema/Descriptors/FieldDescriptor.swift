@@ -33,11 +33,16 @@ public struct FieldDescriptor: Sendable {
   /// Whether the source says `optional`.
   public let isOptional: Bool
   public let isDeprecated: Bool
+  /// Whether the string is the text of a JSON object, which public JSON shows as the object itself.
+  public let isJSONObject: Bool
   /// What a value must satisfy, or nil when anything of the type will do.
   public let rules: FieldRules?
   public let comment: String
 
   public var isRepeated: Bool { cardinality == .repeated }
+
+  /// `mainstreet.options.v1.json_object`
+  private static let jsonObjectOption = 50101
 
   init(reading reader: WireReader, isProto3: Bool, comment: String) throws(SchemaError) {
     var name = ""
@@ -50,6 +55,7 @@ public struct FieldDescriptor: Sendable {
     var isProto3Optional = false
     var packed: Bool?
     var isDeprecated = false
+    var isJSONObject = false
     var rules: FieldRules?
 
     var scan = reader
@@ -66,6 +72,7 @@ public struct FieldDescriptor: Sendable {
           switch option.number {
           case 2: packed = try option.bool()
           case 3: isDeprecated = try option.bool()
+          case Self.jsonObjectOption: isJSONObject = try option.bool()
           case FieldRules.optionNumber:
             rules = rules ?? FieldRules()
             do {
@@ -86,6 +93,9 @@ public struct FieldDescriptor: Sendable {
     guard let kind = Kind(type: type, typeName: typeName) else {
       throw SchemaError("field \(name) has type \(type), which is not supported")
     }
+    guard kind == .string || !isJSONObject else {
+      throw SchemaError("field \(name) is no string, so it cannot hold the text of a JSON object")
+    }
     self.name = name
     self.jsonName = jsonName
     self.number = number
@@ -93,6 +103,7 @@ public struct FieldDescriptor: Sendable {
     self.oneofIndex = isProto3Optional ? nil : oneofIndex
     isOptional = isProto3Optional
     self.isDeprecated = isDeprecated
+    self.isJSONObject = isJSONObject
     self.rules = rules
     self.comment = comment
     if label == 3 {

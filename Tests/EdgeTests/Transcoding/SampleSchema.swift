@@ -13,11 +13,12 @@ import Schema
 ///   Timestamp at = 18; Duration span = 19; repeated int32 numbers = 20; repeated string words = 21;
 ///   repeated Inner items = 22; map<string, int32> counts = 23; optional int32 maybe = 24;
 ///   oneof choice { string left = 25; Inner right = 26; } string long_name = 27; repeated Color colors = 28;
-///   map<string, Inner> table = 100;
+///   string free = 29 [json_object]; map<string, Inner> table = 100;
 /// }
 /// message Inner { string name = 1; int32 rank = 2; repeated Inner2 deep = 3; }
 /// message Strict { string id = 1 [uuid]; optional int32 day = 2 [required, 0...6]; string title = 3 [required, max_len 5];
 ///   repeated string tags = 4 [min_items 1, max_items 2, items max_len 3]; }
+/// message Annotated { string notes = 1 [json_object, max_len 14]; }
 /// ```
 enum SampleSchema {
   static let set: DescriptorSet = {
@@ -37,7 +38,7 @@ enum SampleSchema {
       [message("Duration", [field("seconds", 1, .int64), field("nanos", 2, .int32)])]
     }
     let sample = file("sample.proto", package: "t", enums: [color]) {
-      [sampleMessage, inner, inner2, strict]
+      [sampleMessage, inner, inner2, strict, annotated]
     }
     return [timestamp, duration, sample].flatMap { delimited(1, $0) }
   }()
@@ -67,6 +68,7 @@ enum SampleSchema {
       field("maybe", 24, .int32, oneof: 1, isOptional: true), field("left", 25, .string, oneof: 0),
       field("right", 26, .message, type: ".t.Inner", oneof: 0), field("long_name", 27, .string),
       field("colors", 28, .enumeration, type: ".t.Color", repeated: true),
+      field("free", 29, .string, isJSONObject: true),
       field("table", 100, .message, type: ".t.Sample.TableEntry", repeated: true),
     ]
     let counts = message(
@@ -99,6 +101,10 @@ enum SampleSchema {
         rules: delimited(18, varint(1, 1) + varint(2, 2) + delimited(4, delimited(14, varint(3, 3))))),
     ], oneofs: ["_day"])
 
+  private static let annotated = message(
+    "Annotated",
+    [field("notes", 1, .string, rules: delimited(14, varint(3, 14)), isJSONObject: true)])
+
   private static let color: [UInt8] =
     string(1, "Color")
     + ["COLOR_UNSPECIFIED", "COLOR_RED", "COLOR_DARK_BLUE"].enumerated().flatMap {
@@ -124,12 +130,13 @@ enum SampleSchema {
 
   private static func field(
     _ name: String, _ number: Int, _ kind: FieldType, type: String? = nil, repeated: Bool = false,
-    oneof: Int? = nil, isOptional: Bool = false, rules: [UInt8]? = nil
+    oneof: Int? = nil, isOptional: Bool = false, rules: [UInt8]? = nil, isJSONObject: Bool = false
   ) -> [UInt8] {
     let words = name.split(separator: "_")
     let jsonName = words[0] + words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
     return string(1, name) + varint(3, number) + varint(4, repeated ? 3 : 1) + varint(5, kind.rawValue)
-      + (type.map { string(6, $0) } ?? []) + (rules.map { delimited(8, delimited(1159, $0)) } ?? [])
+      + (type.map { string(6, $0) } ?? [])
+      + delimited(8, (rules.map { delimited(1159, $0) } ?? []) + (isJSONObject ? varint(50101, 1) : []))
       + (oneof.map { varint(9, $0) } ?? []) + string(10, String(jsonName)) + (isOptional ? varint(17, 1) : [])
   }
 

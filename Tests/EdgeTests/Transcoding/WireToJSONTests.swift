@@ -7,7 +7,7 @@ import Testing
   static let zeros = """
     {"flag":false,"small":0,"big":0,"usmall":0,"ubig":0,"zig":0,"zag":0,"f32":0,"f64":0,"s32":0,"s64":0,\
     "single":0,"real":0,"text":"","blob":"","color":"unspecified","numbers":[],"words":[],"items":[],"counts":{},\
-    "longName":"","colors":[],"table":{}}
+    "longName":"","colors":[],"free":{},"table":{}}
     """
 
   @Test("Zeros and empty lists are written, unset messages and optionals are not")
