@@ -22,10 +22,7 @@ struct StoreService: MainstreetAPI.StoreService {
 
   /// Whose data a call is about. Never taken from the request.
   func tenant(of context: CallContext) throws(RPCError) -> UUID {
-    guard let tenant = UUID(try Principal(context).tenant) else {
-      throw RPCError(.unauthenticated, "the principal names no tenant", reason: "UNAUTHENTICATED")
-    }
-    return tenant
+    try context.principal.actingTenant()
   }
 
   /// An id from a request. Validation has seen that it is one.

@@ -43,7 +43,7 @@ struct Serve: ParsableCommand {
           for _ in 0..<messages { try await responses.write(request) }
         },
       ])
-    let admission = Admission(trustsDevelopmentPrincipal: false)
+    let admission = Admission(verifier: PrincipalVerifier())
     let server = RPCServer(
       services: [service], configuration: RPCServer.Configuration(address: try RPCAddress(listen)),
       eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: threads),

@@ -14,7 +14,7 @@ struct Credentials: Sendable {
   ///   - apiKey: the one key that is accepted; a request may also come without any.
   /// - Throws: `StartupFailure` when the principal cannot be read.
   init(developmentPrincipal principal: String, apiKey: String?) throws {
-    guard let parsed = Principal(principal) else {
+    guard let parsed = Principal(development: principal) else {
       throw StartupFailure(
         "the development principal must be v0;tenant=<uuid>;subject=<text>;roles=<role>,<role>, not \"\(principal)\""
       )

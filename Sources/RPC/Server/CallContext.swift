@@ -14,6 +14,8 @@ package final class CallContext: Sendable {
   package let peer: SocketAddress?
   /// Who the caller is by the certificate of its connection, if the server asks for one.
   package let peerIdentity: PeerIdentity?
+  /// Who the call acts for, as admission found. Written once, on the loop, before the handler begins, and never again.
+  nonisolated(unsafe) package private(set) var caller: (any AnyObject & Sendable)?
 
   private let maxResponseBytes: Int
   private let acceptsGzip: Bool
@@ -42,6 +44,12 @@ package final class CallContext: Sendable {
     self.maxResponseBytes = maxResponseBytes
     self.acceptsGzip = acceptsGzip
     respondsWithGzip = Atomic(responseEncoding == .gzip)
+  }
+
+  /// For admission alone, so that nothing has to find out again who is calling.
+  package func identify(caller: some AnyObject & Sendable) {
+    precondition(self.caller == nil, "a call has one caller")
+    self.caller = caller
   }
 
   /// Time left until the deadline, never negative; `nil` without a deadline.

@@ -1,87 +1,74 @@
+package import MainstreetAPI
+package import Postgres
 package import RPC
 
-/// Who a call acts for. The tenant of every statement comes from here and from nowhere else.
+/// Who a call acts for, as a signature of identity says. The tenant of every statement comes from here and from nowhere
+/// else.
 ///
-/// Travels in the request metadata `mainstreet-principal`. The only form so far is the unsigned
-/// development principal `v0;tenant=<uuid>;subject=<text>;roles=<role>,<role>`, which a service
-/// believes only when its configuration says so.
-package struct Principal: Sendable, Hashable {
+/// It travels in the request metadata `mainstreet-principal`; `principal.proto` has the form. A class, for many calls
+/// share one: it is verified once and then remembered.
+package final class Principal: Sendable {
   package static let metadataKey = "mainstreet-principal"
 
-  /// The tenant's UUID, as text.
+  /// The tenant's UUID, as text; empty for who acts in none: a service, or a platform admin who has not chosen one.
   package let tenant: String
+  /// The same as a value; nil for none.
+  package let tenantID: UUID?
+  /// `account:<uuid>`, `key:<uuid>` or `service:<name>`.
   package let subject: String
+  /// What a person or a service is.
   package let roles: [String]
+  /// What an API key may do.
+  package let scopes: [String]
+  /// Whether it stands for an API key.
+  package var isKey: Bool { subject.hasPrefix("key:") }
+  /// Seconds since 1970 from which on it counts for nothing.
+  package let expiresAt: Int64
 
-  package init(tenant: String, subject: String, roles: [String]) {
-    self.tenant = tenant
-    self.subject = subject
-    self.roles = roles
+  /// Nil for claims that nobody should have signed: a tenant that is no UUID in its usual form, no subject, no end.
+  package init?(_ claims: PrincipalClaims) {
+    guard claims.tenantId.isEmpty || Self.isUUID(claims.tenantId), !claims.subject.isEmpty,
+      let expiresAt = claims.expiresAt
+    else { return nil }
+    tenant = claims.tenantId
+    tenantID = UUID(claims.tenantId)
+    subject = claims.subject
+    roles = claims.roles
+    scopes = claims.scopes
+    self.expiresAt = expiresAt.seconds
   }
 
-  /// Parses the development form. By bytes, for it is done at every call.
-  package init?(_ text: String) {
-    var rest = text[...].utf8
-    guard let version = Self.next(&rest, upTo: ";"), version.elementsEqual("v0".utf8) else { return nil }
-    var tenant: String?
-    var subject: String?
-    var roles: [String]?
-    while var field = Self.next(&rest, upTo: ";") {
-      guard let name = Self.next(&field, upTo: "="), !field.isEmpty else { return nil }
-      if tenant == nil, name.elementsEqual("tenant".utf8) {
-        guard Self.isUUID(field) else { return nil }
-        tenant = String(Substring(field))
-      } else if subject == nil, name.elementsEqual("subject".utf8) {
-        subject = String(Substring(field))
-      } else if roles == nil, name.elementsEqual("roles".utf8) {
-        var names: [String] = []
-        while let role = Self.next(&field, upTo: ",") { names.append(String(Substring(role))) }
-        roles = names
-      } else {
-        return nil
-      }
-    }
-    guard let tenant, let subject, let roles else { return nil }
-    self.init(tenant: tenant, subject: subject, roles: roles)
+  /// Lower-case, as identity writes them: two spellings of one tenant would be two tenants to whatever counts by text.
+  private static func isUUID(_ text: String) -> Bool {
+    UUID(text)?.description == text
   }
+}
 
-  /// Takes the bytes before the separator, or all there are; nothing when nothing is left.
-  private static func next(
-    _ rest: inout Substring.UTF8View, upTo separator: Unicode.Scalar
-  ) -> Substring.UTF8View? {
-    guard !rest.isEmpty else { return nil }
-    let end = rest.firstIndex(of: UInt8(ascii: separator)) ?? rest.endIndex
-    let part = rest[..<end]
-    rest = end == rest.endIndex ? rest[end...] : rest[rest.index(after: end)...]
-    return part
-  }
-
-  /// The form that `init(_:)` reads.
-  package var text: String {
-    "v0;tenant=\(tenant);subject=\(subject);roles=\(roles.joined(separator: ","))"
-  }
-
+extension CallContext {
   /// The principal of a call that was admitted by `Admission`.
-  /// - Throws: UNAUTHENTICATED when there is none or it does not parse.
-  package init(_ context: CallContext) throws(RPCError) {
-    guard let text = context.metadata[Self.metadataKey] else {
-      throw RPCError(.unauthenticated, "this call needs a principal", reason: "UNAUTHENTICATED")
+  /// - Throws: UNAUTHENTICATED when the call came without one, which only a method open to everyone lets happen.
+  package var principal: Principal {
+    get throws(RPCError) {
+      guard let principal = caller as? Principal else { throw .principalNeeded }
+      return principal
     }
-    guard let principal = Principal(text) else {
-      throw RPCError(.unauthenticated, "the principal cannot be read", reason: "UNAUTHENTICATED")
-    }
-    self = principal
   }
+}
 
-  private static func isUUID(_ text: Substring.UTF8View) -> Bool {
-    var length = 0
-    for byte in text {
-      switch length {
-      case 8, 13, 18, 23: guard byte == UInt8(ascii: "-") else { return false }
-      default: guard (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) else { return false }
-      }
-      length += 1
+extension Principal {
+  /// The tenant that the call is about.
+  /// - Throws: PERMISSION_DENIED for who acts in no tenant.
+  package func actingTenant() throws(RPCError) -> UUID {
+    guard let tenantID else {
+      throw RPCError(
+        .permissionDenied, "\(subject) acts in no tenant, and this is about one's",
+        reason: "PERMISSION_DENIED")
     }
-    return length == 36
+    return tenantID
   }
+}
+
+extension RPCError {
+  static let principalNeeded = RPCError(
+    .unauthenticated, "this call needs a principal", reason: "UNAUTHENTICATED")
 }

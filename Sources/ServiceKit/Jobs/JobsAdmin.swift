@@ -20,12 +20,8 @@ package struct JobsAdmin: JobsService {
 
   /// Whose jobs a call may see and change; nil for everybody's.
   func tenant(of context: CallContext) throws(RPCError) -> UUID? {
-    let principal = try Principal(context)
-    if principal.roles.contains(Self.platformAdmin) { return nil }
-    guard let tenant = UUID(principal.tenant) else {
-      throw RPCError(.unauthenticated, "the principal names no tenant", reason: "UNAUTHENTICATED")
-    }
-    return tenant
+    let principal = try context.principal
+    return principal.roles.contains(Self.platformAdmin) ? nil : try principal.actingTenant()
   }
 
   /// A job's id from a request. Validation has seen that it is one.

@@ -19,15 +19,16 @@ extension Setting {
 }
 
 extension ServiceContext {
-  /// A server for the services and for health, with admission by principal and role, that announces itself
-  /// as `grpc`.
+  /// A server for the services and for health, with admission by principal, role and scope, that announces itself as
+  /// `grpc`.
   /// The program's settings include `Setting.rpc`.
   package func rpcServer(
-    _ services: [ServiceDefinition], interceptors: [ServerInterceptor] = []
+    _ services: [ServiceDefinition], verifier: PrincipalVerifier = PrincipalVerifier(),
+    interceptors: [ServerInterceptor] = []
   ) throws -> some Service {
     let trusts = try settings.bool("trust.development.principal")
     if trusts { logger.warning("unsigned principals are believed; this is for development only") }
-    let admission = Admission(trustsDevelopmentPrincipal: trusts)
+    let admission = Admission(verifier: verifier, trustsDevelopmentPrincipal: trusts)
     let standard = try services.withStandardServices(
       readiness: readiness, reflecting: settings.bool("grpc.reflection") ? descriptorSet : nil)
     let logging: [ServerInterceptor] = try settings.bool("grpc.log.calls") ? [.logging(to: logger)] : []

@@ -28,8 +28,15 @@ struct TestHouse: Sendable {
   static let tenant = UUID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0001)
   static let stranger = UUID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0002)
 
+  /// In identity's place.
+  private static let signer = PrincipalSigner(keyID: "test")
+
   static func principal(_ tenant: UUID = tenant, role: String = "owner") -> Metadata {
-    [Principal.metadataKey: Principal(tenant: "\(tenant)", subject: "test", roles: [role]).text]
+    let claims = PrincipalClaims(
+      tenantId: "\(tenant)", subject: "account:test", roles: [role],
+      expiresAt: Timestamp(seconds: unixSeconds() + 3600))
+    guard let text = try? signer.sign(claims) else { preconditionFailure("the key of tests does not sign") }
+    return [Principal.metadataKey: text]
   }
 
   /// - Parameter works: whether reports are computed; otherwise they wait for the test to do it.
@@ -89,7 +96,9 @@ struct TestHouse: Sendable {
     let postgres = try client(url + "&user=mainstreet_store", schema: StoreSvc.schema)
     let jobs = Jobs(postgres: postgres, logger: .quiet)
     let service = Rpcs(postgres: postgres, jobs: jobs, zones: zones)
-    let admission = Admission(trustsDevelopmentPrincipal: true)
+    let verifier = PrincipalVerifier()
+    try verifier.use([signer.verificationKey])
+    let admission = Admission(verifier: verifier)
     var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
     configuration.shutdownGrace = .seconds(2)
     let server = RPCServer(
