@@ -162,6 +162,9 @@ let package = Package(
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
+      resources: ["docs.html", "docs.js", "docs.css", "missing.html"].map {
+        .embedInCode("Documentation/Page/\($0)")
+      },
       swiftSettings: house),
 
     // gRPC's own tests: its service, and a program that serves it and calls it. Nothing that is deployed needs them.

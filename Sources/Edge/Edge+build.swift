@@ -13,16 +13,19 @@ extension Edge {
     let store = RPCClient(
       target: try settings.target("store.target"), configuration: try settings.rpcClient("store", .edge),
       eventLoopGroup: context.eventLoopGroup, logger: context.logger)
-    let routes = try RouteTable(
-      schema: DescriptorSet(serialized: descriptorSet),
-      clients: ["mainstreet.store.v1.StoreService": store], metrics: MetricsSystem.factory)
+    let schema = try DescriptorSet(serialized: descriptorSet)
+    let clients = ["mainstreet.store.v1.StoreService": store]
+    let routes = try RouteTable(schema: schema, clients: clients, metrics: MetricsSystem.factory)
+    let documentation = try Documentation(
+      OpenAPI.document(of: schema, services: Set(clients.keys)), assets: settings.optional("docs.assets"))
     let credentials = try Credentials(
       developmentPrincipal: settings.string("development.principal"),
       apiKey: settings.optional("development.api.key"))
     context.logger.warning(
       "every request acts as the development principal", metadata: ["tenant": "\(credentials.tenant)"])
     let gateway = Gateway(
-      routes: routes.trie, credentials: credentials, unrouted: .unrouted(factory: MetricsSystem.factory),
+      routes: routes.trie, documentation: documentation, credentials: credentials,
+      unrouted: .unrouted(factory: MetricsSystem.factory),
       logger: context.logger)
     var limits = HTTPLimits()
     limits.connections = try settings.int("max.connections", in: 1...1_000_000)

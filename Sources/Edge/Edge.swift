@@ -24,6 +24,9 @@ struct Edge: ServiceProgram {
       Setting(
         "development.api.key", optional: true, secret: true,
         help: "The X-API-Key that is accepted; requests may also come without one."),
+      Setting(
+        "docs.assets", optional: true,
+        help: "The folder of Swagger UI's files; without it the docs page only links to the description."),
       Setting("max.connections", default: "10000", help: "Client connections open at once."),
     ] + Setting.rpcClient("store", .edge)
 }

@@ -52,6 +52,7 @@ func withEdge<Result: Sendable>(
 func withEdge<Result: Sendable>(
   store: RPCAddress, limits: HTTPLimits = HTTPLimits(), callLimits: Gateway.Limits = Gateway.Limits(),
   metrics: any MetricsFactory = NOOPMetricsHandler.instance, patience: Duration = .seconds(60),
+  documentation: Documentation? = nil,
   body: (EdgeUnderTest) async throws -> Result
 ) async throws -> Result {
   var configuration = RPCClient.Configuration.edge
@@ -63,7 +64,7 @@ func withEdge<Result: Sendable>(
     schema: DescriptorSet(serialized: descriptorSet), clients: ["mainstreet.store.v1.StoreService": client],
     metrics: metrics)
   let gateway = Gateway(
-    routes: routes.trie,
+    routes: routes.trie, documentation: try documentation ?? .ofStores(),
     credentials: try Credentials(
       developmentPrincipal: "v0;tenant=\(EdgeUnderTest.tenant);subject=test;roles=owner",
       apiKey: EdgeUnderTest.key),
@@ -78,6 +79,22 @@ func withEdge<Result: Sendable>(
     for await address in addresses { return try await body(EdgeUnderTest(address: address)) }
     throw CancellationError()
   }
+}
+
+extension Documentation {
+  /// Of StoreService, without a folder of assets unless told.
+  static func ofStores(assets: String? = nil) throws -> Documentation {
+    try Documentation(description, assets: assets)
+  }
+
+  private static let description: JSONObject = {
+    do {
+      return try OpenAPI.document(
+        of: DescriptorSet(serialized: descriptorSet), services: ["mainstreet.store.v1.StoreService"])
+    } catch {
+      preconditionFailure("\(error)")
+    }
+  }()
 }
 
 func running<Result: Sendable>(

@@ -85,7 +85,7 @@ actor RawClient {
     }
     var response = RawResponse(
       status: Int(lines[0].split(separator: " ")[1]) ?? 0, headers: headers, body: "")
-    if !hasBody || response.status < 200 || response.status == 204 { return response }
+    if !hasBody || response.status < 200 || [204, 304].contains(response.status) { return response }
     if let length = response["content-length"].flatMap({ Int($0) }) {
       let body = await take(length)
       response.body = body ?? ""

@@ -36,3 +36,18 @@ import Testing
     #expect(throws: SchemaError.self) { try Pattern(pattern) }
   }
 }
+
+@Suite struct PatternExampleTests {
+  @Test(
+    "The shortest value that matches, of the first alternative",
+    arguments: [
+      ("^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$", "00:00"), ("^(b|a)$", "b"), ("a+b*", "a"), ("", ""),
+      ("^[a-z0-9](-?[a-z0-9]){1,62}$", "aa"), ("^[^a]{2}$", "00"), (#"^([a-z_]+\.[a-z_]+|\*)$"#, "*"),
+      ("a^b", nil), ("a$b", nil), (#"^\d{3}\s$"#, "000\t"),
+    ])
+  func example(source: String, expected: String?) throws {
+    let pattern = try Pattern(source)
+    #expect(pattern.example == expected)
+    if let expected { #expect(pattern.matches(expected)) }
+  }
+}

@@ -18,6 +18,7 @@ struct Gateway: Sendable {
   }
 
   let routes: RouteTrie
+  let documentation: Documentation
   let credentials: Credentials
   var limits = Limits()
   /// Counts what found no route.
@@ -29,6 +30,9 @@ struct Gateway: Sendable {
     let requestID = RequestID.of(head.headers)
     var route: Route?
     do throws(Problem) {
+      if let target = RequestTarget(head.uri), let page = try documentation.answer(head, at: target.path) {
+        return Reception(plan: .answered(page), requestID: requestID, metrics: unrouted)
+      }
       let call = try admit(head, requestID, to: &route)
       return Reception(
         plan: plan(call), requestID: requestID, route: call.route.template, tenant: credentials.tenant,
@@ -67,11 +71,7 @@ struct Gateway: Sendable {
     case .notFound: throw Self.routeNotFound
     case .malformed(let reason): throw Problem(400, "MALFORMED_PATH", reason)
     case .wrongMethod(let allowed):
-      let list = allowed.joined(separator: ", ")
-      var problem = Problem(
-        405, "METHOD_NOT_ALLOWED", "\(head.method.rawValue) is not among this route's methods: \(list).")
-      problem.headers = [("Allow", list)]
-      throw problem
+      throw Problem.wrongMethod(head.method.rawValue, allowed: allowed)
     }
     guard credentials.accept(head.headers) else {
       throw Problem(401, "UNAUTHENTICATED", "The API key is not valid.")

@@ -5,7 +5,7 @@ import NIOHTTP1
 extension HTTPConnection {
   func respond(_ response: HTTPResponse, to exchange: HTTPExchange) {
     guard isCurrent(exchange), exchange.response == .none else { return }
-    let hasNoBody = response.head.status == 204
+    let hasNoBody = response.head.status == 204 || response.head.status == 304
     let body = hasNoBody || exchange.head.method == .HEAD ? ByteBuffer() : response.body
     exchange.bytesOut = body.readableBytes
     writeHead(

@@ -5,6 +5,10 @@ struct HTTPResponseHead: Sendable {
   var status: Int
   var contentType: String?
   var headers: [(name: String, value: String)] = []
+  /// In the place of the one for answers that are no pages.
+  var contentSecurityPolicy: String?
+  /// In the place of `no-store`.
+  var cacheControl: String?
 
   init(status: Int, contentType: String? = nil, headers: [(name: String, value: String)] = []) {
     self.status = status
@@ -45,6 +49,16 @@ extension HTTPResponseHead {
     out.writeString(Self.reason(status))
     out.writeStaticString("\r\n")
     out.writeStaticString(Self.everyResponse)
+    if let contentSecurityPolicy {
+      out.writeField("Content-Security-Policy", contentSecurityPolicy)
+    } else {
+      out.writeStaticString("Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n")
+    }
+    if let cacheControl {
+      out.writeField("Cache-Control", cacheControl)
+    } else {
+      out.writeStaticString("Cache-Control: no-store\r\n")
+    }
     date.write(to: &out)
     out.writeField("X-Request-Id", requestID)
     if let contentType { out.writeField("Content-Type", contentType) }
@@ -61,9 +75,8 @@ extension HTTPResponseHead {
     out.writeStaticString("\r\n")
   }
 
-  /// The defaults of Helmet 8, with the content policy of an API that serves no pages, and no caching.
+  /// The defaults of Helmet 8 but the content policy.
   private static let everyResponse: StaticString = """
-    Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r
     Cross-Origin-Opener-Policy: same-origin\r
     Cross-Origin-Resource-Policy: same-origin\r
     Origin-Agent-Cluster: ?1\r
@@ -75,7 +88,6 @@ extension HTTPResponseHead {
     X-Frame-Options: SAMEORIGIN\r
     X-Permitted-Cross-Domain-Policies: none\r
     X-XSS-Protection: 0\r
-    Cache-Control: no-store\r
 
     """
 
@@ -85,6 +97,7 @@ extension HTTPResponseHead {
     case 201: "Created"
     case 202: "Accepted"
     case 204: "No Content"
+    case 304: "Not Modified"
     case 400: "Bad Request"
     case 401: "Unauthorized"
     case 403: "Forbidden"

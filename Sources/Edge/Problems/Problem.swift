@@ -20,6 +20,13 @@ struct Problem: Error, Sendable {
     self.detail = detail
   }
 
+  static func wrongMethod(_ method: String, allowed: [String]) -> Problem {
+    let list = allowed.joined(separator: ", ")
+    var problem = Problem(405, "METHOD_NOT_ALLOWED", "\(method) is not among this route's methods: \(list).")
+    problem.headers = [("Allow", list)]
+    return problem
+  }
+
   /// - Parameters:
   ///   - target: method and path as the client sent them.
   ///   - now: for `timestamp`.

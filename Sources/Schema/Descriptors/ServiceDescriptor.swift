@@ -47,6 +47,7 @@ public struct MethodDescriptor: Sendable {
   public let routes: [HTTPRoute]
   /// Who may call it, or nil when the proto does not say: such an rpc must be refused.
   public let access: MethodAccess?
+  public let documentation: MethodDocumentation
   public let comment: String
 
   init(reading reader: WireReader, service: String, comment: String) throws(SchemaError) {
@@ -70,11 +71,14 @@ public struct MethodDescriptor: Sendable {
     }
     var routes: [HTTPRoute] = []
     var access: MethodAccess?
+    var documentation = MethodDocumentation()
     do {
       while let option = try options?.next() {
         switch option.number {
         case HTTPRoute.optionNumber: routes += try HTTPRoute.routes(reading: option.message())
         case MethodAccess.optionNumber: access = try MethodAccess(reading: option.message())
+        case MethodDocumentation.optionNumber:
+          documentation = try MethodDocumentation(reading: option.message())
         default: break
         }
       }
@@ -89,6 +93,7 @@ public struct MethodDescriptor: Sendable {
     self.isServerStreaming = isServerStreaming
     self.routes = routes
     self.access = access
+    self.documentation = documentation
     self.comment = comment
   }
 }

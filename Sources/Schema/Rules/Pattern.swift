@@ -5,7 +5,7 @@
 /// (Thompson, 1968), so nothing backtracks.
 public struct Pattern: Hashable, Sendable {
   public let source: String
-  private let program: [PatternInstruction]
+  let program: [PatternInstruction]
 
   public init(_ source: String) throws(SchemaError) {
     var parser = PatternParser(source)

@@ -36,6 +36,9 @@ public struct StringRules: Hashable, Sendable {
     self.shape = shape
   }
 
+  /// What `Shape.currency` takes.
+  public static var currencies: Set<String> { activeCurrencies }
+
   public func check(_ value: String) -> RuleViolation? {
     checkSize(value) ?? checkForm(value)
   }
