@@ -29,10 +29,10 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(
       url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -133,6 +133,7 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
+      resources: [.embedInCode("Idempotency/Migrations/0001_idempotency.sql")],
       swiftSettings: house),
 
     // The services.
@@ -322,7 +323,7 @@ let package = Package(
     .testTarget(
       name: "StoreSvcTests",
       dependencies: [
-        "Gzip", "Jobs", "StoreSvc", "MainstreetAPI", "Postgres", "RPC", "ServiceKit", "TimeZones",
+        "Gzip", "Jobs", "StoreSvc", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit", "TimeZones",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),

@@ -69,9 +69,12 @@ package final class Transaction: Sendable {
   private let state: NIOLockedValueBox<State>
 
   private struct State {
-    /// What opens the transaction: sent in front of the first statement, so that opening costs no round trip.
-    var opening: [Step]
+    /// Sent in front of the next statement, in its round trip: what opens the transaction, and savepoints.
+    var ahead: [Step]
+    /// Sent in front of COMMIT, in its round trip.
+    var closing: [Step] = []
     var isOpen = false
+    var savepoints = 0
     var metConflict = false
     var commitActions: [@Sendable () -> Void] = []
   }
@@ -95,7 +98,7 @@ package final class Transaction: Sendable {
     if let timeout = options.statementTimeout {
       opening.append(Step(SetStatementTimeout(milliseconds: timeout.nanoseconds / 1_000_000)))
     }
-    state = NIOLockedValueBox(State(opening: opening))
+    state = NIOLockedValueBox(State(ahead: opening))
   }
 
   package func execute<S: Statement>(_ statement: S) async throws -> [S.Row] {
@@ -116,6 +119,30 @@ package final class Transaction: Sendable {
   @discardableResult
   package func execute(sql: String, name: String = "SQL") async throws -> Int {
     try await perform(Step(unprepared: sql, name: name)).affectedRows
+  }
+
+  /// Runs a statement last of all, in the round trip of COMMIT. If it fails, the transaction is rolled back.
+  package func executeAtCommit(_ statement: some Statement) {
+    state.withLockedValue { $0.closing.append(Step(statement)) }
+  }
+
+  /// Runs `body`. When it throws, what it did is undone, and the transaction can go on. No round trips of its own.
+  @discardableResult
+  package func attempt<Result>(_ body: () async throws -> Result) async throws -> Result {
+    let name = state.withLockedValue { state in
+      state.savepoints += 1
+      let name = "attempt_\(state.savepoints)"
+      state.ahead.append(Step(unprepared: "SAVEPOINT \(name)", name: "Savepoint"))
+      return name
+    }
+    do {
+      return try await body()
+    } catch {
+      state.withLockedValue { state in
+        state.ahead.append(Step(unprepared: "ROLLBACK TO SAVEPOINT \(name)", name: "RollbackTo"))
+      }
+      throw error
+    }
   }
 
   /// Like `execute`, with other SQL than the statement's own.
@@ -145,12 +172,13 @@ package final class Transaction: Sendable {
   }
 
   func commit() async throws {
-    guard state.withLockedValue({ $0.isOpen }), !(isReadOnly && lease.isDiscarded) else { return }
+    let isNeeded = state.withLockedValue { $0.isOpen || !$0.closing.isEmpty }
+    guard isNeeded, !(isReadOnly && lease.isDiscarded) else { return }
+    let closing = state.withLockedValue { $0.closing } + [Step(unprepared: "COMMIT", name: "Commit")]
     // Not given up when the task is cancelled: the caller must learn whether the commit happened.
     let commit = Request(
-      [Step(unprepared: "COMMIT", name: "Commit")], deadline: expiry, isLeased: true,
-      isCommit: true)
-    let tag = try await noting { try await lease.perform(commit, isCancellable: false) }.first?.commandTag
+      opening: takeAhead(), closing, deadline: expiry, isLeased: true, isCommit: true)
+    let tag = try await noting { try await lease.perform(commit, isCancellable: false) }.last?.commandTag
     state.withLockedValue { $0.isOpen = false }
     guard tag == "COMMIT" else {
       // `body` swallowed an error; Postgres does not.
@@ -175,12 +203,15 @@ package final class Transaction: Sendable {
   }
 
   private func perform(_ steps: [Step]) async throws -> [StatementResult] {
-    let opening = state.withLockedValue { state in
-      defer { (state.opening, state.isOpen) = ([], true) }
-      return state.opening
-    }
-    let request = Request(opening: opening, steps, deadline: expiry, isLeased: true)
+    let request = Request(opening: takeAhead(), steps, deadline: expiry, isLeased: true)
     return try await noting { try await lease.perform(request) }
+  }
+
+  private func takeAhead() -> [Step] {
+    state.withLockedValue { state in
+      defer { (state.ahead, state.isOpen) = ([], true) }
+      return state.ahead
+    }
   }
 
   /// Remembers a conflict even if `body` throws something of its own because of it.

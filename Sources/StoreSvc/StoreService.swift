@@ -14,6 +14,7 @@ import TimeZones
 /// - Reports: TriggerReport, GetReport, DownloadReport, GetUptimeLastHour
 struct StoreService: MainstreetAPI.StoreService {
   let postgres: PostgresClient
+  let idempotency: Idempotency
   let jobs: Jobs
   let zones: TimeZones
   var importSlots = ImportSlots()

@@ -1,5 +1,6 @@
 import Jobs
 import MainstreetAPI
+import Schema
 import ServiceKit
 import ServiceLifecycle
 import TimeZones
@@ -14,9 +15,14 @@ extension StoreSvc {
     }
     let database = try await context.database(of: StoreSvc.self)
     let jobs = Jobs(postgres: database.client, logger: context.logger)
-    let service = StoreService(postgres: database.client, jobs: jobs, zones: zones)
+    let secret = try context.secret()
+    let idempotency = Idempotency(
+      postgres: database.client, contract: try DescriptorSet(serialized: descriptorSet), secret: secret,
+      logger: context.logger)
+    let service = StoreService(
+      postgres: database.client, idempotency: idempotency, jobs: jobs, zones: zones)
     return [
-      database, jobs, GenerateReport.worker(jobs, zones: zones, logger: context.logger),
+      database, jobs, idempotency, GenerateReport.worker(jobs, zones: zones, logger: context.logger),
       try context.rpcServer(
         [
           service.serviceDefinition,

@@ -8,7 +8,7 @@ import ServiceLifecycle
 struct StoreSvc: MigratingProgram {
   static let name = "store"
   static let summary = "Stores, opening hours, status polls and uptime reports."
-  static let settings = Setting.postgres + Setting.rpc
+  static let settings = Setting.postgres + Setting.rpc + [Setting.secret]
   static let listeners = ["grpc"]
 
   static func main() async { await run() }
@@ -19,5 +19,6 @@ struct StoreSvc: MigratingProgram {
       version: 1, name: "stores_hours_polls_reports",
       sql: String(decoding: PackageResources._001_stores_hours_polls_reports_sql, as: UTF8.self)),
     Jobs.migration(version: 2, schema: schema, role: "mainstreet_store"),
+    Idempotency.migration(version: 3, schema: schema, role: "mainstreet_store"),
   ]
 }

@@ -24,6 +24,8 @@ WITH added_to (name) AS (
     -- About queues and crons, which are no tenant's: how much there is of what, and when.
     ('jobs_pause'), ('jobs_queues_said'), ('jobs_count'), ('jobs_keep_history'),
     ('jobs_cron'), ('jobs_crons_next'), ('jobs_crons_said'), ('jobs_pause_cron'), ('jobs_tick'),
+    -- Deletes answers that have expired; of others it sees none.
+    ('idempotency_sweep'),
     -- Makes tables, and reads none.
     ('ensure_poll_partitions')
 ), schemas AS (

@@ -34,7 +34,7 @@ struct EdgeUnderTest: Sendable {
 func withEdge<Result: Sendable>(
   _ methods: [MethodDefinition] = [], limits: HTTPLimits = HTTPLimits(),
   callLimits: Gateway.Limits = Gateway.Limits(), metrics: any MetricsFactory = NOOPMetricsHandler.instance,
-  body: (EdgeUnderTest) async throws -> Result
+  contract: [UInt8] = descriptorSet, body: (EdgeUnderTest) async throws -> Result
 ) async throws -> Result {
   var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
   configuration.shutdownGrace = .seconds(1)
@@ -45,14 +45,14 @@ func withEdge<Result: Sendable>(
   return try await running([server]) {
     try await withEdge(
       store: RPCAddress.tcp(host: "127.0.0.1", port: try await server.boundAddress.port ?? 0),
-      limits: limits, callLimits: callLimits, metrics: metrics, body: body)
+      limits: limits, callLimits: callLimits, metrics: metrics, contract: contract, body: body)
   }
 }
 
 func withEdge<Result: Sendable>(
   store: RPCAddress, limits: HTTPLimits = HTTPLimits(), callLimits: Gateway.Limits = Gateway.Limits(),
   metrics: any MetricsFactory = NOOPMetricsHandler.instance, patience: Duration = .seconds(60),
-  documentation: Documentation? = nil,
+  contract: [UInt8] = descriptorSet, documentation: Documentation? = nil,
   body: (EdgeUnderTest) async throws -> Result
 ) async throws -> Result {
   var configuration = RPCClient.Configuration.edge
@@ -61,7 +61,7 @@ func withEdge<Result: Sendable>(
   let client = RPCClient(
     target: store, configuration: configuration, eventLoopGroup: loops.edge, logger: .quiet)
   let routes = try RouteTable(
-    schema: DescriptorSet(serialized: descriptorSet), clients: ["mainstreet.store.v1.StoreService": client],
+    schema: DescriptorSet(serialized: contract), clients: ["mainstreet.store.v1.StoreService": client],
     metrics: metrics)
   let gateway = Gateway(
     routes: routes.trie, documentation: try documentation ?? .ofStores(),

@@ -30,6 +30,41 @@ def test_a_report_survives_kill_9_of_its_worker(platform):
     assert len(reports) == 1 and reports.pop().count(b"\n") == 101
 
 
+def test_a_store_created_with_a_key_is_one_however_often_the_service_dies(platform):
+    for attempt in range(12):
+        key, name = f"kill-{attempt}", f"shop {attempt}"
+        begun = threading.Barrier(5)
+
+        def create(key=key, name=name, begun=begun):
+            begun.wait()
+            return platform.request(
+                "POST", "/stores", json.dumps({"name": name}).encode(), {"Idempotency-Key": key}
+            )
+
+        callers = [threading.Thread(target=create) for _ in range(4)]
+        for caller in callers:
+            caller.start()
+        begun.wait()
+        # Before, while and after the calls run.
+        time.sleep(attempt * 0.002)
+        platform.store.kill()
+        platform.store.start("--grpc-listen", platform.store.addresses["grpc"])
+        for caller in callers:
+            caller.join(60)
+            assert not caller.is_alive()
+
+        def created(key=key, name=name):
+            status, _, body = platform.request(
+                "POST", "/stores", json.dumps({"name": name}).encode(), {"Idempotency-Key": key}
+            )
+            assert status in (201, 409, 503), (status, body)
+            return json.loads(body)["storeId"] if status == 201 else None
+
+        store = eventually(created, what="an answer")
+        found = platform.database.query(f"SELECT store_id FROM store.stores WHERE name = '{name}'")
+        assert found == store, (found, store)
+
+
 def test_postgres_killed_during_an_import_leaves_nothing_half_done(request):
     cluster = Cluster()
     request.addfinalizer(cluster.destroy)

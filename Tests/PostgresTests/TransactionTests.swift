@@ -53,6 +53,79 @@ private final class PIDs: Sendable {
 
 @Suite("Transactions")
 struct TransactionTests {
+  @Test("An attempt that fails is undone, with what failed in the database too, and the transaction goes on")
+  func attempts() async throws {
+    try await TestDatabase.withClient(setup: counters) { client in
+      try await client.transaction(tenant: nil) { transaction in
+        _ = try await transaction.executeCount(Add(id: 1))
+        await #expect(throws: Refusal.self) {
+          try await transaction.attempt {
+            try await transaction.executeCount(Add(id: 1))
+            try await transaction.attempt { try await transaction.executeCount(Add(id: 2)) }
+            throw Refusal()
+          }
+        }
+        let error = await #expect(throws: PostgresError.self) {
+          try await transaction.attempt {
+            try await transaction.executeCount(Add(id: 2))
+            try await transaction.execute(sql: "INSERT INTO counters VALUES (1, 1)")
+          }
+        }
+        #expect(error?.sqlState == .uniqueViolation)
+        try await transaction.attempt { try await transaction.executeCount(Add(id: 2)) }
+        // Nothing follows this one but the commit.
+        await #expect(throws: Refusal.self) { try await transaction.attempt { throw Refusal() } }
+      }
+      #expect(try await client.executeOne(Read(id: 1), tenant: nil) == 1)
+      #expect(try await client.executeOne(Read(id: 2), tenant: nil) == 1)
+    }
+  }
+
+  @Test("An attempt that fails and is followed by the commit alone is undone")
+  func lastAttempt() async throws {
+    try await TestDatabase.withClient(setup: counters) { client in
+      try await client.transaction(tenant: nil) { transaction in
+        try await transaction.executeCount(Add(id: 2))
+        await #expect(throws: PostgresError.self) {
+          try await transaction.attempt {
+            try await transaction.executeCount(Add(id: 1))
+            try await transaction.execute(sql: "INSERT INTO counters VALUES (1, 1)")
+          }
+        }
+      }
+      #expect(try await client.executeOne(Read(id: 1), tenant: nil) == 0)
+      #expect(try await client.executeOne(Read(id: 2), tenant: nil) == 1)
+    }
+  }
+
+  @Test("What is executed at the commit is executed after all else, and undoes all if it fails")
+  func executedAtCommit() async throws {
+    struct Insert: Statement {
+      static let name = "Insert"
+      static let sql = "INSERT INTO counters VALUES ($1, (SELECT value FROM counters WHERE id = 1))"
+      var id: Int32
+      func bind(into bindings: inout Bindings) { bindings.append(id) }
+    }
+    try await TestDatabase.withClient(setup: counters) { client in
+      try await client.transaction(tenant: nil) { transaction in
+        transaction.executeAtCommit(Insert(id: 3))
+        try await transaction.executeCount(Write(id: 1, value: 7))
+      }
+      #expect(try await client.executeOne(Read(id: 3), tenant: nil) == 7)
+      // Also alone.
+      try await client.transaction(tenant: nil) { $0.executeAtCommit(Insert(id: 4)) }
+      #expect(try await client.executeOne(Read(id: 4), tenant: nil) == 7)
+      let error = await #expect(throws: PostgresError.self) {
+        try await client.transaction(tenant: nil) { transaction in
+          try await transaction.executeCount(Write(id: 1, value: 8))
+          transaction.executeAtCommit(Insert(id: 3))
+        }
+      }
+      #expect(error?.sqlState == .uniqueViolation)
+      #expect(try await client.executeOne(Read(id: 1), tenant: nil) == 7)
+    }
+  }
+
   @Test("What is to follow the commit follows it, and no rollback")
   func afterCommit() async throws {
     try await TestDatabase.withClient(setup: counters) { client in

@@ -3,6 +3,7 @@ import NIOCore
 import NIOHTTP1
 import RPC
 import Schema
+import ServiceKit
 
 /// Between HTTP and RPC: finds a request's route, makes its call, and makes the outcome an answer.
 struct Gateway: Sendable {
@@ -81,6 +82,9 @@ struct Gateway: Sendable {
     if let trace = head.headers.first(name: "traceparent"), trace.utf8.count == 55 {
       metadata["traceparent"] = trace
     }
+    if let key = try IdempotencyKey.of(head.headers, for: route) {
+      metadata[Idempotency.metadataKey] = key
+    }
     return Call(
       route: route, variables: variables, target: target, head: head, requestID: requestID, metadata: metadata
     )
@@ -126,9 +130,10 @@ struct Gateway: Sendable {
   // MARK: Calls
 
   private func unary(_ call: Call, _ body: ByteBuffer, _ responder: HTTPResponder) async throws {
-    let answer = try await call.route.client.unary(
-      call.route.rpc, try request(call, body),
-      CallOptions(metadata: call.metadata, deadline: .now() + limits.unaryDeadline))
+    var options = CallOptions(metadata: call.metadata, deadline: .now() + limits.unaryDeadline)
+    // With a key it has its effect once, however often it is made.
+    if call.metadata[Idempotency.metadataKey] != nil { options.policy.attempts = .retry(RetryPolicy()) }
+    let answer = try await call.route.client.unary(call.route.rpc, try request(call, body), options)
     await responder.respond(try response(answer.message, metadata: answer.initialMetadata, of: call))
   }
 
@@ -202,12 +207,15 @@ struct Gateway: Sendable {
     return HTTPResponse(head(metadata, of: call, contentType: "application/json"), body: body)
   }
 
-  /// The two things about an answer's head that a service may say.
+  /// What a service may say about an answer's head.
   private func head(_ metadata: Metadata, of call: Call, contentType: String) -> HTTPResponseHead {
     let status = metadata["http-status"].flatMap { Int($0) }.flatMap { (200...299).contains($0) ? $0 : nil }
     var head = HTTPResponseHead(status: status ?? call.route.successStatus, contentType: contentType)
     if let disposition = metadata["http-content-disposition"] {
       head.headers.append(("Content-Disposition", disposition))
+    }
+    if metadata[Idempotency.replayed.metadata] != nil {
+      head.headers.append(("Idempotency-Replayed", "true"))
     }
     return head
   }

@@ -1,4 +1,5 @@
 import RPC
+import ServiceKit
 
 extension Problem {
   /// What a service answered instead of a result.
@@ -11,7 +12,13 @@ extension Problem {
       InputViolation(
         pointer: route.pointer(to: violation.field), code: violation.code, message: violation.message)
     }
-    extensions = error.details.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    // gRPC has no code for it.
+    if error.reason == "IDEMPOTENCY_KEY_REUSED" { status = 422 }
+    var details = error.details
+    if details.removeValue(forKey: Idempotency.replayed.detail) != nil {
+      headers.append(("Idempotency-Replayed", "true"))
+    }
+    extensions = details.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     if let retryAfter = error.retryAfter {
       // Whole seconds, and never sooner than asked.
       let (seconds, attoseconds) = retryAfter.components

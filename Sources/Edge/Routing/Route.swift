@@ -38,6 +38,7 @@ final class Route: Sendable {
   let variables: [Int]
   let successStatus: Int
   let rateClass: MethodAccess.RateClass?
+  let idempotencyKey: MethodAccess.IdempotencyKey
   let client: RPCClient
   let metrics: RouteMetrics
 
@@ -56,6 +57,7 @@ final class Route: Sendable {
     self.response = response
     successStatus = access.successStatus
     rateClass = access.rateClass
+    idempotencyKey = access.idempotencyKey
 
     if method.isClientStreaming {
       guard method.inputType == Self.httpBody, !method.isServerStreaming, route.body == .whole else {

@@ -9,6 +9,11 @@ enum StatusDetails {
 
   /// `nil` when code and message already say everything.
   static func encode(_ error: RPCError) -> [UInt8]? {
+    let details = details(of: error)
+    return details.isEmpty ? nil : status(error, details)
+  }
+
+  fileprivate static func details(of error: RPCError) -> [[UInt8]] {
     var details: [[UInt8]] = []
     if error.reason != nil || !error.details.isEmpty {
       var info = WireWriter()
@@ -41,7 +46,10 @@ enum StatusDetails {
       retry.bytes(1, duration.bytes)
       details.append(any("RetryInfo", retry))
     }
-    guard !details.isEmpty else { return nil }
+    return details
+  }
+
+  fileprivate static func status(_ error: RPCError, _ details: [[UInt8]]) -> [UInt8] {
     var status = WireWriter()
     status.varint(1, UInt64(error.code.rawValue))
     status.string(2, error.message)
@@ -119,6 +127,24 @@ enum StatusDetails {
       guard durationSeconds.contains(seconds), (0..<1_000_000_000).contains(nanoseconds) else { return }
       error.retryAfter = .seconds(seconds) + .nanoseconds(nanoseconds)
     }
+  }
+}
+
+extension RPCError {
+  /// All of it as a `google.rpc.Status`, to be kept.
+  package var statusBytes: [UInt8] { StatusDetails.status(self, StatusDetails.details(of: self)) }
+
+  /// What `statusBytes` keeps; nil when the bytes are none of that.
+  package init?(statusBytes bytes: [UInt8]) {
+    var code: StatusCode?
+    var message = ""
+    WireReader(bytes).forEach { number, value in
+      if number == 1 { code = StatusCode(rawValue: Int(truncatingIfNeeded: value.varint)) }
+      if number == 2 { message = value.string }
+    }
+    guard let code else { return nil }
+    self.init(code, message)
+    StatusDetails.decode(bytes, into: &self)
   }
 }
 

@@ -12,6 +12,11 @@ public struct MethodAccess: Hashable, Sendable {
     case ingest = 1, query, auth, write
   }
 
+  /// Whether an idempotency key is honoured. Raw values are those of the proto enum.
+  public enum IdempotencyKey: Int, Hashable, Sendable {
+    case passedOver = 0, accepted, required
+  }
+
   public let audience: Audience
   /// nil: not limited by class.
   public let rateClass: RateClass?
@@ -19,6 +24,7 @@ public struct MethodAccess: Hashable, Sendable {
   public let isIdempotent: Bool
   /// HTTP status of a success, e.g. 201.
   public let successStatus: Int
+  public let idempotencyKey: IdempotencyKey
 
   static let optionNumber = 50101
 
@@ -29,6 +35,7 @@ public struct MethodAccess: Hashable, Sendable {
     var rateClass: RateClass?
     var isIdempotent = false
     var successStatus = 0
+    var idempotencyKey = IdempotencyKey.passedOver
     var scan = reader
     while let field = try scan.next() {
       switch field.number {
@@ -38,6 +45,7 @@ public struct MethodAccess: Hashable, Sendable {
       case 4: rateClass = RateClass(rawValue: try field.int())
       case 5: isIdempotent = try field.bool()
       case 6: successStatus = try field.int()
+      case 7: idempotencyKey = IdempotencyKey(rawValue: try field.int()) ?? .passedOver
       default: break
       }
     }
@@ -51,5 +59,6 @@ public struct MethodAccess: Hashable, Sendable {
     self.rateClass = rateClass
     self.isIdempotent = isIdempotent
     self.successStatus = successStatus == 0 ? 200 : successStatus
+    self.idempotencyKey = idempotencyKey
   }
 }

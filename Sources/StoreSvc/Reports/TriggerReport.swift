@@ -2,6 +2,7 @@ import Jobs
 import MainstreetAPI
 import Postgres
 import RPC
+import ServiceKit
 
 extension StoreService {
   func triggerReport(
@@ -10,22 +11,21 @@ extension StoreService {
     let tenant = try tenant(of: context)
     let now = now()
     let storeIDs = try request.storeIds.enumerated().map { try id($1, field: "store_ids[\($0)]") }
-    if !storeIDs.isEmpty {
-      let stranger = try await postgres.executeOne(
-        FindMissingStore(tenant: tenant, ids: storeIDs), tenant: tenant, deadline: context.deadline)
-      if let stranger { throw ReportError.unknownStore(stranger.description).rpcError }
-    }
     let report = OpenReport(
       tenant: tenant, id: .v7(now: now), asOf: try Self.asOf(request.asOf, now: now),
       storeIDs: storeIDs.isEmpty ? nil : storeIDs, now: now)
-    try await postgres.transaction(tenant: tenant, deadline: context.deadline) { transaction in
+    return try await idempotency.once(request, context, tenant: tenant) { transaction in
+      if !storeIDs.isEmpty {
+        let stranger = try await transaction.executeOne(FindMissingStore(tenant: tenant, ids: storeIDs))
+        if let stranger { throw ReportError.unknownStore(stranger.description).rpcError }
+      }
       let closed = try await transaction.executeCount(CloseDeadReports(tenant: tenant))
       if closed > 0 { try await transaction.executeCount(DeleteOldReports(tenant: tenant)) }
       let opened = try await transaction.executeCount(report)
       guard opened == 1 else { throw ReportError.tooManyOpen(OpenReport.mostOpen).rpcError }
       try await jobs.add(GenerateReport.job(report.id, tenant: tenant), in: transaction)
+      return TriggerReportResponse(reportId: report.id.description)
     }
-    return TriggerReportResponse(reportId: report.id.description)
   }
 
   private static func asOf(

@@ -1,6 +1,7 @@
 import MainstreetAPI
 import Postgres
 import RPC
+import ServiceKit
 import TimeZones
 
 extension StoreService {
@@ -10,14 +11,15 @@ extension StoreService {
       tenant: try tenant(of: context), id: .v7(now: now), name: request.name,
       timezone: try timezone(request.timezone ?? TimeZones.defaultName), externalID: request.externalId,
       now: now)
-    do {
-      guard
-        let store = try await postgres.executeOne(
-          statement, tenant: statement.tenant, deadline: context.deadline)
-      else { throw RPCError(.internal, "the store was not created") }
-      return store
-    } catch let error as PostgresError where error.constraint == StoreRow.externalIDKey {
-      throw StoreError.externalIDTaken(request.externalId ?? "").rpcError
+    return try await idempotency.once(request, context, tenant: statement.tenant) { transaction in
+      do {
+        guard let store = try await transaction.executeOne(statement) else {
+          throw RPCError(.internal, "the store was not created")
+        }
+        return store
+      } catch let error as PostgresError where error.constraint == StoreRow.externalIDKey {
+        throw StoreError.externalIDTaken(request.externalId ?? "").rpcError
+      }
     }
   }
 

@@ -3,6 +3,7 @@ import MainstreetAPI
 import Testing
 
 @testable import Postgres
+@testable import ServiceKit
 @testable import StoreSvc
 
 @Suite("Schema")
@@ -148,6 +149,8 @@ struct SchemaTests {
     LoadPolls.self, LoadReportStores.self, LockImports.self, LockStagedStores.self, MergeStagedPolls.self,
     OpenReport.self, ResolveImportedStores.self, SetStagedTimezones.self, TouchStagedStores.self,
     TouchStore.self, UpsertPolls.self,
+    // ServiceKit's, in this schema.
+    ClaimKey.self, KeepAnswer.self, SweepKeys.self,
   ]
 
   @Test("Every statement can be prepared against the migrated schema")

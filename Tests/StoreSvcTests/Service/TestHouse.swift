@@ -4,6 +4,7 @@ import MainstreetAPI
 import NIOCore
 import NIOPosix
 import RPC
+import Schema
 import ServiceKit
 import ServiceLifecycle
 import Synchronization
@@ -24,6 +25,7 @@ struct TestHouse: Sendable {
   let superuser: PostgresClient
   let jobs: Jobs
   let zones: TimeZones
+  let idempotency: Idempotency
 
   static let tenant = UUID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0001)
   static let stranger = UUID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0002)
@@ -31,17 +33,24 @@ struct TestHouse: Sendable {
   /// In identity's place.
   private static let signer = PrincipalSigner(keyID: "test")
 
-  static func principal(_ tenant: UUID = tenant, role: String = "owner") -> Metadata {
+  static func principal(
+    _ tenant: UUID = tenant, subject: String = "account:test", role: String = "owner"
+  ) -> Metadata {
     let claims = PrincipalClaims(
-      tenantId: "\(tenant)", subject: "account:test", roles: [role],
+      tenantId: "\(tenant)", subject: subject, roles: [role],
       expiresAt: Timestamp(seconds: unixSeconds() + 3600))
     guard let text = try? signer.sign(claims) else { preconditionFailure("the key of tests does not sign") }
     return [Principal.metadataKey: text]
   }
 
-  /// - Parameter works: whether reports are computed; otherwise they wait for the test to do it.
+  /// - Parameters:
+  ///   - works: whether reports are computed; otherwise they wait for the test to do it.
+  ///   - contract: the descriptor set the service goes by.
+  ///   - now: the clock by which answers to idempotency keys expire.
   static func with<Result: Sendable>(
-    works: Bool = true, _ body: @Sendable (TestHouse) async throws -> Result
+    works: Bool = true, contract: [UInt8] = descriptorSet,
+    now: @escaping @Sendable () -> PostgresTimestamp = { .now() },
+    _ body: @Sendable (TestHouse) async throws -> Result
   ) async throws -> Result {
     let serverURL = try #require(
       getenv("MAINSTREET_TEST_DATABASE_URL").map { String(cString: $0) },
@@ -51,7 +60,7 @@ struct TestHouse: Sendable {
     var url = site.url
     do {
       if let url { try await clear(url) } else { url = try await prepare(serverURL) }
-      outcome = .success(try await with(url ?? serverURL, works: works, body))
+      outcome = .success(try await with(url ?? serverURL, works, contract, now, body))
     } catch { outcome = .failure(error) }
     BuildingSites.shared.leave(Site(url: url))
     return try outcome.get()
@@ -83,19 +92,23 @@ struct TestHouse: Sendable {
         """
         TRUNCATE store.stores, store.business_hours, store.polls, store.imports, store.reports, store.report_chunks,
           store.jobs_ready, store.jobs_blocked, store.jobs_scheduled, store.jobs_running, store.jobs_history,
-          store.jobs_dead, store.jobs_workers, store.jobs_queues, store.jobs_limits, store.jobs_crons
+          store.idempotency_keys, store.jobs_dead, store.jobs_workers, store.jobs_queues, store.jobs_limits, store.jobs_crons
         """)
     await superuser.loop.drain()
   }
 
   private static func with<Result: Sendable>(
-    _ url: String, works: Bool, _ body: @Sendable (TestHouse) async throws -> Result
+    _ url: String, _ works: Bool, _ contract: [UInt8], _ now: @escaping @Sendable () -> PostgresTimestamp,
+    _ body: @Sendable (TestHouse) async throws -> Result
   ) async throws -> Result {
     let superuser = try client(url)
     let zones = try TimeZones()
     let postgres = try client(url + "&user=mainstreet_store", schema: StoreSvc.schema)
     let jobs = Jobs(postgres: postgres, logger: .quiet)
-    let service = Rpcs(postgres: postgres, jobs: jobs, zones: zones)
+    let idempotency = Idempotency(
+      postgres: postgres, contract: try DescriptorSet(serialized: contract), secret: .random(),
+      logger: .quiet, now: now)
+    let service = Rpcs(postgres: postgres, idempotency: idempotency, jobs: jobs, zones: zones)
     let verifier = PrincipalVerifier()
     try verifier.use([signer.verificationKey])
     let admission = Admission(verifier: verifier)
@@ -121,7 +134,7 @@ struct TestHouse: Sendable {
       let house = TestHouse(
         stores: StoreServiceClient(client), admin: JobsServiceClient(client), postgres: postgres,
         superuser: superuser,
-        jobs: jobs, zones: zones)
+        jobs: jobs, zones: zones, idempotency: idempotency)
       let outcome: Swift.Result<Result, any Error>
       do { outcome = .success(try await body(house)) } catch { outcome = .failure(error) }
       await calling.triggerGracefulShutdown()
