@@ -98,7 +98,8 @@ struct OpenAPIOperation {
         "description": .string(field.comment), "required": .bool(isInPath || field.isRequired),
       ]
       parameter["schema"] = .object(try schemas.value(of: field, .parameter))
-      parameter["example"] = schemas.example(of: field)
+      // The page fills examples in, and of what may be left out nothing is right more often than a guess.
+      if isInPath || field.isRequired { parameter["example"] = schemas.example(of: field) }
       parameters.append(.object(parameter))
     }
     return parameters
