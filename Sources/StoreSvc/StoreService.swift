@@ -15,6 +15,8 @@ import TimeZones
 struct StoreService: MainstreetAPI.StoreService {
   let postgres: PostgresClient
   let idempotency: Idempotency
+  /// Of the list of stores.
+  let cursors: CursorSigner
   let jobs: Jobs
   let zones: TimeZones
   var importSlots = ImportSlots()

@@ -15,18 +15,21 @@ extension StoreSvc {
     }
     let database = try await context.database(of: StoreSvc.self)
     let jobs = Jobs(postgres: database.client, logger: context.logger)
-    let secret = try context.secret()
+    let secret = try context.sealingSecret()
     let idempotency = Idempotency(
       postgres: database.client, contract: try DescriptorSet(serialized: descriptorSet), secret: secret,
       logger: context.logger)
     let service = StoreService(
-      postgres: database.client, idempotency: idempotency, jobs: jobs, zones: zones)
+      postgres: database.client, idempotency: idempotency, cursors: CursorSigner(secret, list: "stores"),
+      jobs: jobs, zones: zones)
     return [
       database, jobs, idempotency, GenerateReport.worker(jobs, zones: zones, logger: context.logger),
       try context.rpcServer(
         [
           service.serviceDefinition,
-          JobsAdmin(jobs: jobs, queues: [GenerateReport.queue]).serviceDefinition,
+          JobsAdmin(
+            jobs: jobs, queues: [GenerateReport.queue], cursors: CursorSigner(secret, list: "dead jobs")
+          ).serviceDefinition,
         ],
         interceptors: [.databaseErrors]),
     ]

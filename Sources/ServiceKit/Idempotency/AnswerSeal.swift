@@ -8,7 +8,7 @@ internal import RPC
 struct AnswerSeal: Sendable {
   private let secret: SymmetricKey
 
-  init(_ secret: ServiceSecret) {
+  init(_ secret: SealingSecret) {
     self.secret = secret.key(for: "idempotent answers")
   }
 

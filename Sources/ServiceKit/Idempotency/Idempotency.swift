@@ -45,7 +45,7 @@ package struct Idempotency: Service {
   ///   - contract: says which rpcs are refused without a key.
   ///   - secret: what answers that hold secrets are sealed with.
   package init(
-    postgres: PostgresClient, contract: DescriptorSet, secret: ServiceSecret, logger: Logger,
+    postgres: PostgresClient, contract: DescriptorSet, secret: SealingSecret, logger: Logger,
     now: @escaping @Sendable () -> PostgresTimestamp = { .now() }
   ) {
     self.postgres = postgres

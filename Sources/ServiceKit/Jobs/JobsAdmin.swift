@@ -9,10 +9,13 @@ package struct JobsAdmin: JobsService {
   let jobs: Jobs
   /// Those the service works: they are there even when nothing is in them.
   let queues: [String]
+  /// Of the list of dead jobs.
+  let cursors: CursorSigner
 
-  package init(jobs: Jobs, queues: [String]) {
+  package init(jobs: Jobs, queues: [String], cursors: CursorSigner) {
     self.jobs = jobs
     self.queues = queues
+    self.cursors = cursors
   }
 
   /// Stands above tenants; Identity gives it to nobody who is one's.

@@ -11,32 +11,32 @@ extension JobsAdmin {
     let tenant = try tenant(of: context)
     let filter = try LibraryDeadJobFilter(request.filter, tenant: tenant)
     // One more than asked for tells whether there is another page.
-    let found = try await jobs.dead(filter, after: DeadJobCursor.place(request.cursor), most: limit + 1)
+    let cursors = DeadJobCursors(signer: cursors, tenant: tenant)
+    let found = try await jobs.dead(filter, after: cursors.place(request.cursor), most: limit + 1)
     let page = found.prefix(limit)
     return ListDeadJobsResponse(
       jobs: page.map { DeadJob($0, whole: tenant == nil) },
-      nextCursor: found.count > limit ? page.last.map { DeadJobCursor.text($0.place) } : nil)
+      nextCursor: found.count > limit ? page.last.map { cursors.text($0.place) } : nil)
   }
 }
 
-/// Where a page ends. It shows nothing that the page did not, and leads only to jobs the caller may see anyhow.
-enum DeadJobCursor {
-  private static let prefix = "d1-"
+/// Where a page ends. A platform admin's list is of all tenants, and has cursors of its own.
+struct DeadJobCursors {
+  let signer: CursorSigner
+  let tenant: UUID?
 
-  static func text(_ place: DeadJobPlace) -> String {
-    let time = String(UInt64(bitPattern: place.diedAt.microseconds), radix: 16)
-    return "\(prefix)\(time)-\(place.id.description.replacing("-", with: ""))"
+  func text(_ place: DeadJobPlace) -> String {
+    let time = UInt64(bitPattern: place.diedAt.microseconds).bytes
+    return signer.text(time + place.id.bytes, tenant: tenant)
   }
 
   /// - Returns: nil for the first page.
-  static func place(_ cursor: String) throws(RPCError) -> DeadJobPlace? {
+  func place(_ cursor: String) throws(RPCError) -> DeadJobPlace? {
     if cursor.isEmpty { return nil }
-    let parts = cursor.dropFirst(prefix.count).split(separator: "-", omittingEmptySubsequences: false)
-    guard cursor.hasPrefix(prefix), parts.count == 2, parts[1].utf8.count == 32,
-      let time = UInt64(parts[0], radix: 16), let high = UInt64(parts[1].prefix(16), radix: 16),
-      let low = UInt64(parts[1].suffix(16), radix: 16)
-    else { throw JobsAdminError.badCursor.rpcError }
-    return DeadJobPlace(
-      diedAt: PostgresTimestamp(microseconds: Int64(bitPattern: time)), id: UUID(high: high, low: low))
+    guard let bytes = signer.place(cursor, tenant: tenant), let id = UUID(bytes: bytes.dropFirst(8)) else {
+      throw JobsAdminError.badCursor.rpcError
+    }
+    let time = Int64(bitPattern: UInt64(bytes: bytes.prefix(8)))
+    return DeadJobPlace(diedAt: PostgresTimestamp(microseconds: time), id: id)
   }
 }

@@ -1,35 +1,38 @@
 import MainstreetAPI
 import Postgres
 import RPC
+import ServiceKit
 
 extension StoreService {
   func listStores(_ request: ListStoresRequest, _ context: CallContext) async throws -> ListStoresResponse {
     let limit = request.limit == 0 ? 50 : Int(request.limit)
-    let page = ListStoresPage(
-      tenant: try tenant(of: context), after: try StoreCursor.id(request.cursor), limit: limit + 1)
+    let tenant = try tenant(of: context)
+    let cursors = StoreCursors(signer: cursors, tenant: tenant)
+    let page = ListStoresPage(tenant: tenant, after: try cursors.store(request.cursor), limit: limit + 1)
     var stores = try await postgres.execute(page, tenant: page.tenant, deadline: context.deadline)
     // One more than asked for tells whether there is another page.
     guard stores.count > limit else { return ListStoresResponse(stores: stores) }
     stores.removeLast()
-    return ListStoresResponse(stores: stores, nextCursor: stores.last.map { StoreCursor.text($0.storeId) })
+    return ListStoresResponse(stores: stores, nextCursor: stores.last.flatMap(cursors.text))
   }
 }
 
 /// Where a page ends: the last store on it. Ids are made in the order of time, so they are the order of the list.
-/// It shows nothing that the page did not, and leads only to stores of the caller's own tenant.
-enum StoreCursor {
-  private static let prefix = "s1-"
+struct StoreCursors {
+  let signer: CursorSigner
+  let tenant: UUID
 
-  static func text(_ storeID: String) -> String { prefix + storeID.replacing("-", with: "") }
+  func text(_ store: Store) -> String? {
+    UUID(store.storeId).map { signer.text($0.bytes, tenant: tenant) }
+  }
 
   /// - Returns: nil for the first page.
-  static func id(_ cursor: String) throws(RPCError) -> UUID? {
+  func store(_ cursor: String) throws(RPCError) -> UUID? {
     if cursor.isEmpty { return nil }
-    let digits = cursor.dropFirst(prefix.count)
-    guard cursor.hasPrefix(prefix), digits.utf8.count == 32,
-      let high = UInt64(digits.prefix(16), radix: 16), let low = UInt64(digits.suffix(16), radix: 16)
-    else { throw StoreError.badCursor.rpcError }
-    return UUID(high: high, low: low)
+    guard let place = signer.place(cursor, tenant: tenant), let id = UUID(bytes: place) else {
+      throw StoreError.badCursor.rpcError
+    }
+    return id
   }
 }
 

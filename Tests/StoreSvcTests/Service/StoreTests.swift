@@ -111,9 +111,28 @@ struct StoreTests {
         cursor = page.nextCursor ?? ""
       } while !cursor.isEmpty
       #expect(seen.count == 7 && Set(seen) == created)
-      try await expectReason("INVALID_CURSOR") {
+    }
+  }
+
+  @Test("A cursor that this list did not give its tenant is refused, and the field named")
+  func foreignCursors() async throws {
+    try await TestHouse.with(works: false) { house in
+      for number in 0..<3 { _ = try await house.create("store \(number)") }
+      func list(_ cursor: String, as tenant: UUID = TestHouse.tenant) async throws -> ListStoresResponse {
         try await house.stores.listStores(
-          ListStoresRequest(cursor: "s1-x"), options: CallOptions(metadata: TestHouse.principal()))
+          ListStoresRequest(limit: 2, cursor: cursor),
+          options: CallOptions(metadata: TestHouse.principal(tenant))
+        ).message
+      }
+      let cursor = try #require(try await list("").nextCursor)
+      #expect(try await list(cursor).stores.count == 1)
+      var changed = Array(cursor)
+      changed[0] = changed[0] == "A" ? "B" : "A"
+      for (cursor, tenant) in [
+        (String(changed), TestHouse.tenant), (cursor, TestHouse.stranger), ("s1-x", TestHouse.tenant),
+      ] {
+        try await expectReason("INVALID_CURSOR") { try await list(cursor, as: tenant) }
+        #expect(try await violations { try await list(cursor, as: tenant) } == ["cursor"])
       }
     }
   }

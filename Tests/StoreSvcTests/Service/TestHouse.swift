@@ -108,7 +108,10 @@ struct TestHouse: Sendable {
     let idempotency = Idempotency(
       postgres: postgres, contract: try DescriptorSet(serialized: contract), secret: .random(),
       logger: .quiet, now: now)
-    let service = Rpcs(postgres: postgres, idempotency: idempotency, jobs: jobs, zones: zones)
+    let secret = SealingSecret.random()
+    let service = Rpcs(
+      postgres: postgres, idempotency: idempotency, cursors: CursorSigner(secret, list: "stores"), jobs: jobs,
+      zones: zones)
     let verifier = PrincipalVerifier()
     try verifier.use([signer.verificationKey])
     let admission = Admission(verifier: verifier)
@@ -117,7 +120,9 @@ struct TestHouse: Sendable {
     let server = RPCServer(
       services: [
         service.serviceDefinition,
-        JobsAdmin(jobs: jobs, queues: [GenerateReport.queue]).serviceDefinition,
+        JobsAdmin(
+          jobs: jobs, queues: [GenerateReport.queue], cursors: CursorSigner(secret, list: "dead jobs")
+        ).serviceDefinition,
       ], configuration: configuration,
       admit: { try admission.admit($0, $1) }, interceptors: [.databaseErrors], logger: .quiet)
     let serving = ServiceGroup(

@@ -3,7 +3,7 @@ internal import Logging
 
 /// What only the instances of one service know. Keys are made from it for what the service hands out and must know again
 /// (HKDF, RFC 5869), one for each purpose.
-package struct ServiceSecret: Sendable {
+package struct SealingSecret: Sendable {
   private let material: SymmetricKey
 
   /// - Parameter text: at least 32 bytes that nobody can guess.
@@ -17,7 +17,7 @@ package struct ServiceSecret: Sendable {
   }
 
   /// One that is forgotten when the process ends.
-  package static func random() -> ServiceSecret { ServiceSecret(material: SymmetricKey(size: .bits256)) }
+  package static func random() -> SealingSecret { SealingSecret(material: SymmetricKey(size: .bits256)) }
 
   /// The same for the same purpose, and telling nothing of any other.
   package func key(for purpose: String) -> SymmetricKey {
@@ -28,8 +28,8 @@ package struct ServiceSecret: Sendable {
 
 extension Setting {
   /// What every service is told that hands out what it must know again.
-  package static let secret = Setting(
-    "secret", optional: true, secret: true,
+  package static let sealingSecret = Setting(
+    "sealing.secret", optional: true, secret: true,
     help: """
       At least 32 bytes from a random source, the same for all instances: signs cursors and seals answers. Without it \
       each process makes its own, and does not know again what another handed out.
@@ -37,16 +37,16 @@ extension Setting {
 }
 
 extension ServiceContext {
-  /// The service's secret. Its settings include `Setting.secret`.
-  package func secret() throws -> ServiceSecret {
-    guard let text = settings.optional("secret") else {
+  /// The service's secret. Its settings include `Setting.sealingSecret`.
+  package func sealingSecret() throws -> SealingSecret {
+    guard let text = settings.optional("sealing.secret") else {
       logger.warning(
-        "no secret is set: cursors and sealed answers are known to this process alone",
-        metadata: ["setting": "\(settings.name("secret"))"])
+        "no sealing secret is set: cursors and sealed answers are known to this process alone",
+        metadata: ["setting": "\(settings.name("sealing.secret"))"])
       return .random()
     }
-    guard let secret = ServiceSecret(text) else {
-      throw StartupFailure("\(settings.name("secret")) must have at least 32 bytes")
+    guard let secret = SealingSecret(text) else {
+      throw StartupFailure("\(settings.name("sealing.secret")) must have at least 32 bytes")
     }
     return secret
   }
