@@ -100,7 +100,7 @@ import Testing
     #expect(
       answers[0]
         == .allExtensionNumbersResponse(
-          ExtensionNumberResponse(baseTypeName: options, extensionNumber: [50101, 72_295_728])))
+          ExtensionNumberResponse(baseTypeName: options, extensionNumber: [50101, 50103, 72_295_728])))
     #expect(try names(answers[1]).first == "mainstreet/options/v1/access.proto")
     #expect(
       answers[2]
