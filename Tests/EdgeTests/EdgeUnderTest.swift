@@ -34,7 +34,8 @@ struct EdgeUnderTest: Sendable {
 func withEdge<Result: Sendable>(
   _ methods: [MethodDefinition] = [], limits: HTTPLimits = HTTPLimits(),
   callLimits: Gateway.Limits = Gateway.Limits(), metrics: any MetricsFactory = NOOPMetricsHandler.instance,
-  contract: [UInt8] = descriptorSet, body: (EdgeUnderTest) async throws -> Result
+  contract: [UInt8] = descriptorSet, interceptors: [ClientInterceptor] = [],
+  body: (EdgeUnderTest) async throws -> Result
 ) async throws -> Result {
   var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
   configuration.shutdownGrace = .seconds(1)
@@ -45,7 +46,8 @@ func withEdge<Result: Sendable>(
   return try await running([server]) {
     try await withEdge(
       store: RPCAddress.tcp(host: "127.0.0.1", port: try await server.boundAddress.port ?? 0),
-      limits: limits, callLimits: callLimits, metrics: metrics, contract: contract, body: body)
+      limits: limits, callLimits: callLimits, metrics: metrics, contract: contract,
+      interceptors: interceptors, body: body)
   }
 }
 
@@ -53,11 +55,13 @@ func withEdge<Result: Sendable>(
   store: RPCAddress, limits: HTTPLimits = HTTPLimits(), callLimits: Gateway.Limits = Gateway.Limits(),
   metrics: any MetricsFactory = NOOPMetricsHandler.instance, patience: Duration = .seconds(60),
   contract: [UInt8] = descriptorSet, documentation: Documentation? = nil,
+  interceptors: [ClientInterceptor] = [],
   body: (EdgeUnderTest) async throws -> Result
 ) async throws -> Result {
   var configuration = RPCClient.Configuration.edge
   configuration.policies.general.readiness = .wait(atMost: patience)
   configuration.metrics = metrics
+  configuration.interceptors = interceptors
   let client = RPCClient(
     target: store, configuration: configuration, eventLoopGroup: loops.edge, logger: .quiet)
   let routes = try RouteTable(
