@@ -10,8 +10,10 @@ import ServiceLifecycle
 extension Edge {
   static func build(_ context: ServiceContext) async throws -> [any Service] {
     let settings = context.settings
+    let storeCircuit = Circuit("store", logger: context.logger)
     let store = RPCClient(
-      target: try settings.target("store.target"), configuration: try settings.rpcClient("store", .edge),
+      target: try settings.target("store.target"),
+      configuration: try context.rpcClient("store", .edge, interceptors: [storeCircuit.interceptor]),
       eventLoopGroup: context.eventLoopGroup, logger: context.logger)
     let schema = try DescriptorSet(serialized: descriptorSet)
     let clients = ["mainstreet.store.v1.StoreService": store]

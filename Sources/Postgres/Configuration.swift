@@ -55,6 +55,9 @@ extension PostgresClient {
     package var slowStatement = TimeAmount.milliseconds(500)
     /// How long `run` waits at shutdown for what was begun.
     package var shutdownGrace = TimeAmount.seconds(10)
+    /// Told of each request by the name of its last statement, on the task that makes it; what it returns is told how
+    /// that ended. Nobody, by default.
+    package var observer: (@Sendable (_ name: String) -> (@Sendable ((any Error)?) -> Void)?)?
 
     package init(url: String, applicationName: String = "mainstreet") {
       self.url = url

@@ -81,7 +81,23 @@ package final class PostgresClient: Service {
   ) async throws -> [StatementResult] {
     let opening = tenant.map { [Step(SetTenant(tenant: $0))] } ?? []
     let request = Request(opening: opening, steps, deadline: deadline)
-    return try await request.wait(submit: { loop.submit(.request(request)) })
+    return try await configuration.observing(request) {
+      try await request.wait(submit: { loop.submit(.request(request)) })
+    }
+  }
+}
+
+extension PostgresClient.Configuration {
+  func observing<Result>(_ request: Request, _ body: () async throws -> Result) async throws -> Result {
+    guard let ended = observer?(request.name) else { return try await body() }
+    do {
+      let result = try await body()
+      ended(nil)
+      return result
+    } catch {
+      ended(error)
+      throw error
+    }
   }
 }
 

@@ -65,6 +65,7 @@ package final class Transaction: Sendable {
   let lease: Lease
   let deadline: NIODeadline?
   private let timeout: TimeAmount
+  private let configuration: PostgresClient.Configuration
   private let isReadOnly: Bool
   private let state: NIOLockedValueBox<State>
 
@@ -85,6 +86,7 @@ package final class Transaction: Sendable {
   ) {
     self.lease = lease
     self.deadline = deadline
+    self.configuration = configuration
     timeout = (options.statementTimeout ?? configuration.statementTimeout) + .seconds(2)
     isReadOnly = options.isReadOnly
     // Never READ WRITE: whether the server takes writes is its operator's to say.
@@ -178,7 +180,10 @@ package final class Transaction: Sendable {
     // Not given up when the task is cancelled: the caller must learn whether the commit happened.
     let commit = Request(
       opening: takeAhead(), closing, deadline: expiry, isLeased: true, isCommit: true)
-    let tag = try await noting { try await lease.perform(commit, isCancellable: false) }.last?.commandTag
+    let results = try await configuration.observing(commit) {
+      try await noting { try await lease.perform(commit, isCancellable: false) }
+    }
+    let tag = results.last?.commandTag
     state.withLockedValue { $0.isOpen = false }
     guard tag == "COMMIT" else {
       // `body` swallowed an error; Postgres does not.
@@ -204,7 +209,9 @@ package final class Transaction: Sendable {
 
   private func perform(_ steps: [Step]) async throws -> [StatementResult] {
     let request = Request(opening: takeAhead(), steps, deadline: expiry, isLeased: true)
-    return try await noting { try await lease.perform(request) }
+    return try await configuration.observing(request) {
+      try await noting { try await lease.perform(request) }
+    }
   }
 
   private func takeAhead() -> [Step] {

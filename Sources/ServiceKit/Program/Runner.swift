@@ -26,7 +26,7 @@ struct Runner<Program: ServiceProgram>: Sendable {
       Setting(
         "ready.file", optional: true,
         help: "A file to write, once serving, with the addresses really bound, as JSON."),
-    ]
+    ] + Setting.tracing
   }
 
   func serve() async -> Never {
@@ -42,7 +42,10 @@ struct Runner<Program: ServiceProgram>: Sendable {
         listen: try settings.address("admin.listen"), readiness: context.readiness, metrics: metrics,
         rpc: context.rpc, group: context.eventLoopGroup, logger: logger)
       var group = ServiceGroupConfiguration(
-        services: [admin] + (try await Program.build(context)) + [DrainNotice(readiness: context.readiness)],
+        // What is traced until the end is sent after it.
+        services: [admin] + (context.tracing?.services ?? []) + (try await Program.build(context)) + [
+          DrainNotice(readiness: context.readiness)
+        ],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
       // Servers cut what outlasts the grace themselves; the group only ends what got stuck in doing so.
       group.maximumGracefulShutdownDuration = try settings.duration("shutdown.grace") + .seconds(5)
@@ -65,10 +68,11 @@ struct Runner<Program: ServiceProgram>: Sendable {
   {
     let threads =
       try settings.optional("threads") == nil ? System.coreCount : settings.int("threads", in: 1...256)
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
     return ServiceContext(
-      settings: settings, logger: logger,
-      eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: threads),
-      readiness: Readiness(promised: Program.listeners + ["admin"], readyFile: readyFile))
+      settings: settings, logger: logger, eventLoopGroup: group,
+      readiness: Readiness(promised: Program.listeners + ["admin"], readyFile: readyFile),
+      tracing: try Tracing(settings, program: Program.name, group: group, logger: logger))
   }
 
   /// Runs the body and ends the process: whatever goes wrong becomes one line that says what.

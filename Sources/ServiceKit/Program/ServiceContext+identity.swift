@@ -26,7 +26,7 @@ extension ServiceContext {
   {
     let client = RPCClient(
       target: try settings.target("identity.target"),
-      configuration: try settings.rpcClient("identity", .internal),
+      configuration: try rpcClient("identity", .internal),
       eventLoopGroup: eventLoopGroup, logger: logger)
     let verifier = PrincipalVerifier()
     let keys = VerificationKeys(

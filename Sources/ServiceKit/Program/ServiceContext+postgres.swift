@@ -31,6 +31,7 @@ extension ServiceContext {
     var configuration = PostgresClient.Configuration(
       url: try settings.string(key), applicationName: "mainstreet-\(program.name)")
     configuration.schema = (program as? any MigratingProgram.Type)?.schema
+    configuration.observer = tracer?.statementObserver
     return try PostgresClient(configuration: configuration, logger: logger)
   }
 }

@@ -19,6 +19,17 @@ extension Setting {
 }
 
 extension ServiceContext {
+  /// How the program calls a target, as `Setting.rpcClient` has it, with its calls traced.
+  /// - Parameter interceptors: of the program's own, outside of that.
+  package func rpcClient(
+    _ target: String, _ standard: RPCClient.Configuration, interceptors: [ClientInterceptor] = []
+  ) throws -> RPCClient.Configuration {
+    var configuration = try settings.rpcClient(target, standard)
+    configuration.interceptors += interceptors
+    if let tracer { configuration.interceptors.append(tracer.clientInterceptor) }
+    return configuration
+  }
+
   /// A server for the services and for health, with admission by principal, role and scope, that announces itself as
   /// `grpc`.
   /// The program's settings include `Setting.rpc`.
@@ -32,9 +43,10 @@ extension ServiceContext {
     let standard = try services.withStandardServices(
       readiness: readiness, reflecting: settings.bool("grpc.reflection") ? descriptorSet : nil)
     let logging: [ServerInterceptor] = try settings.bool("grpc.log.calls") ? [.logging(to: logger)] : []
+    let tracing = tracer.map { [$0.serverInterceptor] } ?? []
     let server = RPCServer(
       services: standard, configuration: try settings.rpcServer(), eventLoopGroup: eventLoopGroup,
-      admit: { try admission.admit($0, $1) }, interceptors: logging + interceptors, logger: logger)
+      admit: { try admission.admit($0, $1) }, interceptors: tracing + logging + interceptors, logger: logger)
     rpc.serve(server)
     return AnnouncedServer(server: server, readiness: readiness)
   }

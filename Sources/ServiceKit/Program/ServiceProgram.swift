@@ -32,7 +32,11 @@ package struct ServiceContext: Sendable {
   package let logger: Logger
   package let eventLoopGroup: MultiThreadedEventLoopGroup
   package let readiness: Readiness
+  let tracing: Tracing?
   let rpc = ServedRPC()
+
+  /// Records spans; nil when there is nowhere to send them.
+  package var tracer: Tracer? { tracing?.tracer }
 }
 
 extension MigratingProgram {
