@@ -200,6 +200,13 @@ let package = Package(
       path: "Tests/Conformance/TestPeer",
       swiftSettings: house),
 
+    // The Edge's transcoder, whose folder it shares, for the official protobuf to compare with.
+    .executableTarget(
+      name: "TranscodePeer",
+      dependencies: ["Schema", .product(name: "NIOCore", package: "swift-nio")],
+      path: "Tests/Conformance/TranscodePeer",
+      swiftSettings: house),
+
     // A service in small, to be killed.
     .executableTarget(
       name: "FaultPeer",
@@ -365,5 +372,7 @@ if Context.environment["MAINSTREET_FUZZ"] != nil {
       ]),
     fuzzer("Messages", ["HTTP2", "RPC"]),
     fuzzer("Unpack", ["MainstreetAPI", "RPC", "Schema"]),
+    // Its folder Transcoding is the Edge's, which is a program and cannot be imported.
+    fuzzer("JSON", ["MainstreetAPI", "RPC", "Schema"]),
   ]
 }

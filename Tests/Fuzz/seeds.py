@@ -1,7 +1,7 @@
-"""Inputs to begin with: `python seeds.py frames|messages|unpack DIRECTORY`.
+"""Inputs to begin with: `python seeds.py frames|messages|unpack|json DIRECTORY`.
 
 Each is something a peer may well send. Random bytes would seldom get past the first check; what the fuzzer makes of
-these does. They are made when they are wanted, so that those of `unpack` follow the contract.
+these does. They are made when they are wanted, so that those of `unpack` and `json` follow the contract.
 """
 
 import gzip
@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 import hpack
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 from hyperframe.frame import (
     ContinuationFrame, DataFrame, GoAwayFrame, HeadersFrame, PingFrame, PriorityFrame, RstStreamFrame, SettingsFrame,
     WindowUpdateFrame,
@@ -174,11 +174,46 @@ def details():
 
 def unpack():
     """The first byte is the type, by its place in the generated list."""
+    for index, (name, descriptor) in enumerate(listed_types()):
+        yield f"{name}-empty", bytes([index])
+        yield f"{name}-full", bytes([index]) + full(descriptor).SerializeToString()
+
+
+def listed_types():
     names = re.findall(r"^  ([\w.]+)\.self,$", (ROOT / "Sources/MainstreetAPI/Generated/messages.swift").read_text(), re.M)
     types = dict(message_types())
-    for index, name in enumerate(names):
-        yield f"{name}-empty", bytes([index])
-        yield f"{name}-full", bytes([index]) + full(types[name]).SerializeToString()
+    return [(name, types[name]) for name in names]
+
+
+# ── json ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def json():
+    """The first byte is the direction, the second the type, as in `unpack`."""
+    types = listed_types()
+    for index, (name, descriptor) in enumerate(types):
+        message = full(descriptor)
+        yield f"{name}-json", bytes([0, index]) + json_format.MessageToJson(message, indent=None).encode()
+        yield f"{name}-wire", bytes([1, index]) + message.SerializeToString()
+    settings = [name for name, _ in types].index("UpdateTenantRequest")
+    for index, case in enumerate(cases()):
+        if len(case) < 1000:
+            yield f"case-{index}", bytes([0, settings]) + b'{"settings":{"x":' + case + b"}}"
+
+
+def cases():
+    """The texts of JSONCases.swift, in its notation."""
+    tables = (ROOT / "Tests/EdgeTests/Transcoding/JSONCases.swift").read_text().split('#"""\n')[1:]
+    for line in "".join(table.split('\n    """#')[0] + "\n" for table in tables).splitlines():
+        line = line.removeprefix("    ")
+        if not line.startswith("# "):
+            pieces = re.split("«(.*?)»", line)
+            yield b"".join(piece.encode() if place % 2 == 0 else repeated(piece) for place, piece in enumerate(pieces))
+
+
+def repeated(piece):
+    digits, _, count = piece.partition("*")
+    return bytes.fromhex(digits) * int(count or 1)
 
 
 def message_types():
@@ -234,7 +269,7 @@ def value(field):
 
 
 def main():
-    if len(sys.argv) != 3 or sys.argv[1] not in ("frames", "messages", "unpack"):
+    if len(sys.argv) != 3 or sys.argv[1] not in ("frames", "messages", "unpack", "json"):
         sys.exit(__doc__)
     directory = pathlib.Path(sys.argv[2])
     for name, content in globals()[sys.argv[1]]():
