@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from measure import PEERS, ROOT, eventually
+from measure import PEERS, RELEASE, ROOT, build_release, eventually
 
 MESSAGES = 1000
 TEXT_BYTES = 116
@@ -21,19 +21,14 @@ NGHTTPD = "nghttpd"
 
 
 def build_ours():
-    subprocess.run(["swift", "build", "-c", "release", "--quiet", "--product", "BenchPeer"], cwd=ROOT, check=True)
+    build_release("BenchPeer")
 
 
 def build():
     build_ours()
     subprocess.run(["make", "--quiet", "-C", PEERS / "grpc-cpp"], check=True)
-    # Ten minutes the first time: its dependencies bring a TLS library of their own. The flag is the one our release
-    # builds have (Package.swift); the peer gets it for all its modules.
-    subprocess.run(
-        ["swift", "build", "-c", "release", "--quiet", "--product", "GRPCSwiftPeer"]
-        + ["-Xswiftc", "-enforce-exclusivity=unchecked"],
-        cwd=PEERS / "grpc-swift", check=True,
-    )  # fmt: skip
+    # Ten minutes the first time: its dependencies bring a TLS library of their own. Built as ours is.
+    subprocess.run([*RELEASE, "--product", "GRPCSwiftPeer"], cwd=PEERS / "grpc-swift", check=True)
 
 
 def versions():

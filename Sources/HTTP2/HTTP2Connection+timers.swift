@@ -17,7 +17,6 @@ extension HTTP2Connection {
       self.perform(self.timers.check(self.sight, now: now))
       self.resetStalledStreams(now)
       self.sendOwedResets(now)
-      self.releaseBufferIfIdle()
       if self.session != nil { self.scheduleTick(on: eventLoop) }
     }
   }

@@ -38,6 +38,8 @@ package final class HTTP2Connection: ChannelDuplexHandler {
   /// Client: the youngest stream whose headers have left. They leave in the order of their numbers.
   var lastSentStreamID: Int32 = 0
 
+  private let batch: WriteBatch
+  /// The bytes of `batch`, while the connection pumps.
   var outbound = ByteBuffer()
   private var isReceiving = false
   private var isPumping = false
@@ -72,10 +74,13 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     peerGoAway?.code == .enhanceYourCalm && peerGoAway?.debug == Self.tooManyPings
   }
 
+  /// - Parameter batch: shared with connections of the same event loop, if with any.
   package init(
-    role: Role, configuration: HTTP2Configuration, delegate: any HTTP2ConnectionDelegate
+    role: Role, configuration: HTTP2Configuration, delegate: any HTTP2ConnectionDelegate,
+    batch: WriteBatch = WriteBatch()
   ) {
     self.role = role
+    self.batch = batch
     self.configuration = configuration
     self.delegate = delegate
     limits = ConnectionLimits(configuration, role: role, now: .distantPast)
@@ -257,17 +262,18 @@ package final class HTTP2Connection: ChannelDuplexHandler {
       return context.close(promise: nil)
     }
     isPumping = true
+    swap(&outbound, &batch.bytes)
     var more = true
     // A write may end the channel, and with it the session.
     while more, let session, context.channel.isWritable {
-      outbound.clear(minimumCapacity: Self.smallBufferBytes)
+      outbound.clear(minimumCapacity: Self.leastBatchBytes)
       more = fill(from: session)
       guard outbound.readableBytes > 0 else { break }
       counted.bytesSent += outbound.readableBytes
       context.writeAndFlush(wrapOutboundOut(outbound), promise: nil)
     }
+    swap(&outbound, &batch.bytes)
     isPumping = false
-    if outbound.storageCapacity <= Self.smallBufferBytes { releaseBufferIfIdle() }
     if !moved.isEmpty {
       let moved = moved
       self.moved.removeAll(keepingCapacity: true)
@@ -281,13 +287,7 @@ package final class HTTP2Connection: ChannelDuplexHandler {
     }
   }
 
-  private static let smallBufferBytes = 4 << 10
-
-  /// Thousands of connections may be kept that do nothing. A small buffer is soon made again; one that has grown goes
-  /// when the connection is found idle by its timer, lest a busy one grow it anew for every batch.
-  func releaseBufferIfIdle() {
-    if streams.isEmpty { outbound = ByteBuffer() }
-  }
+  private static let leastBatchBytes = 4 << 10
 
   var hasFullBatch: Bool { outbound.readableBytes >= HTTP2Configuration.writeBatchBytes }
 

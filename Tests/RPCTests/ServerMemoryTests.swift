@@ -268,6 +268,29 @@ import Testing
     }
   }
 
+  @Test("Calls without end of others do not put off those whose messages have to be inflated")
+  func inflatedBesideOthers() async throws {
+    try await withLoopback([.echo]) { client in
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for _ in 0..<8 {
+          group.addTask {
+            while !Task.isCancelled {
+              _ = try? await client.unary(path: echo, request: ByteBuffer(string: "x"))
+            }
+          }
+        }
+        let message = ByteBuffer(repeating: 0, count: 1 << 20)
+        for _ in 0..<5 {
+          var options = CallOptions(policy: CallPolicy(compression: .gzip))
+          options.deadline = .now() + .seconds(20)
+          let answer = try await client.unary(path: echo, request: message, options: options)
+          #expect(answer.message == message)
+        }
+        group.cancelAll()
+      }
+    }
+  }
+
   @Test("A handler whose call ends by its first message is cancelled")
   func endedUnderHandler() async throws {
     let cancelled = Signal()

@@ -63,7 +63,7 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
 
   private func startHTTP2() throws {
     let http2 = HTTP2Connection(
-      role: .server, configuration: server.configuration.http2, delegate: self)
+      role: .server, configuration: server.configuration.http2, delegate: self, batch: loop.batch)
     self.http2 = http2
     try channel.pipeline.syncOperations.addHandler(http2)
     // It may have come to that during a handshake.
@@ -211,11 +211,13 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
 
   func inboundBatchEnded() {
     swap(&ready, &starting)
+    let wasPausing = loop.isPausing
     for call in starting {
       if loop.isPausing, call.hasToInflate { startLater(call) } else { call.start() }
     }
     starting.removeAll(keepingCapacity: true)
-    if loop.isPausing { loop.startPause() }
+    // Its time begins when what led to it has been done. What others do meanwhile must not put off its end.
+    if loop.isPausing, !wasPausing { loop.startPause() }
     // Whatever the batch resumed runs now, so that its answers share one write.
     executor.runReady()
   }

@@ -6,6 +6,7 @@ import Synchronization
 /// what it counts may be read anywhere.
 final class ServerLoop: @unchecked Sendable {
   let eventLoop: any EventLoop
+  let batch = WriteBatch()
   /// Handlers, lasting calls and bytes it may give to calls.
   var handlers: LoopBudget
   var lastingCalls: LoopBudget
