@@ -25,9 +25,14 @@ extension Edge {
       apiKey: settings.optional("development.api.key"))
     context.logger.warning(
       "every request acts as the development principal", metadata: ["tenant": "\(credentials.tenant)"])
+    let reads = ReadCache()
+    let health = PlatformHealth(
+      [.init(name: "store", client: try healthClient("store", context))], reads: reads,
+      isServing: { context.readiness.isReady })
+    let traces = RequestTraces(tracer: context.tracer)
     let gateway = Gateway(
-      routes: routes.trie, documentation: documentation, credentials: credentials,
-      unrouted: .unrouted(factory: MetricsSystem.factory),
+      routes: routes.trie, documentation: documentation, health: health, reads: reads, traces: traces,
+      credentials: credentials, unrouted: .unrouted(factory: MetricsSystem.factory),
       logger: context.logger)
     var limits = HTTPLimits()
     limits.connections = try settings.int("max.connections", in: 1...1_000_000)
@@ -35,10 +40,24 @@ extension Edge {
     let server = HTTPServer(
       address: try settings.address("listen"), group: context.eventLoopGroup,
       configuration: HTTPConnection.Configuration(
-        limits: limits, receive: gateway.receive, refuse: gateway.refuse, log: accessLog.record),
+        limits: limits, receive: gateway.receive, refuse: gateway.refuse,
+        log: { exchange, end in
+          accessLog.record(exchange, end: end)
+          traces.end(exchange)
+        }),
       logger: context.logger,
       onListening: { context.readiness.announce("http", at: $0) })
-    return [store, server]
+    return [store] + health.clients + [health, server]
+  }
+
+  /// Asks the instances of a service how they are, also those that say they do not serve.
+  private static func healthClient(_ target: String, _ context: ServiceContext) throws -> RPCClient {
+    var configuration = try context.settings.rpcClient(target, .edge)
+    configuration.healthService = nil
+    configuration.policies.general.readiness = .failFast
+    return RPCClient(
+      target: try context.settings.target("\(target).target"), configuration: configuration,
+      eventLoopGroup: context.eventLoopGroup, logger: context.logger)
   }
 }
 

@@ -9,6 +9,8 @@ struct Edge: ServiceProgram {
   static let name = "edge"
   static let summary = "Serves the platform's JSON API and calls the services behind it."
   static let listeners = ["http"]
+  /// Of the contract, as clients see it.
+  static let apiVersion = "1.0.0"
 
   static let settings =
     [

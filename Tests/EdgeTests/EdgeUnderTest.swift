@@ -5,6 +5,7 @@ import NIOCore
 import NIOPosix
 import RPC
 import Schema
+import ServiceKit
 import ServiceLifecycle
 import Synchronization
 
@@ -34,28 +35,41 @@ struct EdgeUnderTest: Sendable {
 func withEdge<Result: Sendable>(
   _ methods: [MethodDefinition] = [], limits: HTTPLimits = HTTPLimits(),
   callLimits: Gateway.Limits = Gateway.Limits(), metrics: any MetricsFactory = NOOPMetricsHandler.instance,
-  contract: [UInt8] = descriptorSet, interceptors: [ClientInterceptor] = [],
+  contract: [UInt8]? = nil, interceptors: [ClientInterceptor] = [],
+  identity: [MethodDefinition] = [], reads: ReadCache = ReadCache(), tracer: Tracer? = nil,
+  log: Logger = .quiet,
   body: (EdgeUnderTest) async throws -> Result
 ) async throws -> Result {
   var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
   configuration.shutdownGrace = .seconds(1)
   let service = ServiceDefinition(name: "mainstreet.store.v1.StoreService", methods: methods)
+  // Tables take long to make where nothing is optimized: most tests need none of this one's.
+  let other =
+    identity.isEmpty
+    ? []
+    : [
+      ServiceDefinition(name: "mainstreet.identity.v1.IdentityService", methods: identity)
+    ]
+  let services = [service] + other
   let server = RPCServer(
-    services: [service], configuration: configuration, eventLoopGroup: loops.service, admit: { _, _ in },
+    services: services, configuration: configuration, eventLoopGroup: loops.service, admit: { _, _ in },
     logger: .quiet)
   return try await running([server]) {
     try await withEdge(
       store: RPCAddress.tcp(host: "127.0.0.1", port: try await server.boundAddress.port ?? 0),
       limits: limits, callLimits: callLimits, metrics: metrics, contract: contract,
-      interceptors: interceptors, body: body)
+      interceptors: interceptors, reads: reads, tracer: tracer, log: log, services: services.map(\.name),
+      body: body)
   }
 }
 
 func withEdge<Result: Sendable>(
   store: RPCAddress, limits: HTTPLimits = HTTPLimits(), callLimits: Gateway.Limits = Gateway.Limits(),
   metrics: any MetricsFactory = NOOPMetricsHandler.instance, patience: Duration = .seconds(60),
-  contract: [UInt8] = descriptorSet, documentation: Documentation? = nil,
-  interceptors: [ClientInterceptor] = [],
+  contract: [UInt8]? = nil, documentation: Documentation? = nil,
+  interceptors: [ClientInterceptor] = [], health: PlatformHealth? = nil, reads: ReadCache = ReadCache(),
+  tracer: Tracer? = nil, log: Logger = .quiet,
+  services: [String] = ["mainstreet.store.v1.StoreService"],
   body: (EdgeUnderTest) async throws -> Result
 ) async throws -> Result {
   var configuration = RPCClient.Configuration.edge
@@ -65,10 +79,14 @@ func withEdge<Result: Sendable>(
   let client = RPCClient(
     target: store, configuration: configuration, eventLoopGroup: loops.edge, logger: .quiet)
   let routes = try RouteTable(
-    schema: DescriptorSet(serialized: contract), clients: ["mainstreet.store.v1.StoreService": client],
-    metrics: metrics)
+    schema: contract.map { try DescriptorSet(serialized: $0) } ?? schemaOfAll.get(),
+    clients: Dictionary(uniqueKeysWithValues: services.map { ($0, client) }), metrics: metrics)
+  let traces = RequestTraces(tracer: tracer)
+  let accessLog = AccessLog(logger: log)
   let gateway = Gateway(
-    routes: routes.trie, documentation: try documentation ?? .ofStores(),
+    routes: routes.trie, documentation: try documentation ?? documentationOfStores.get(),
+    health: health ?? PlatformHealth([], reads: reads, isServing: { true }), reads: reads,
+    traces: traces,
     credentials: try Credentials(
       developmentPrincipal: "v0;tenant=\(EdgeUnderTest.tenant);subject=test;roles=owner",
       apiKey: EdgeUnderTest.key),
@@ -77,7 +95,11 @@ func withEdge<Result: Sendable>(
   let server = HTTPServer(
     address: .tcp(host: "127.0.0.1", port: 0), group: loops.edge,
     configuration: HTTPConnection.Configuration(
-      limits: limits, receive: gateway.receive, refuse: gateway.refuse, log: { _, _ in }),
+      limits: limits, receive: gateway.receive, refuse: gateway.refuse,
+      log: { exchange, end in
+        accessLog.record(exchange, end: end)
+        traces.end(exchange)
+      }),
     logger: .quiet, onListening: { found.yield($0) })
   return try await running([client, server]) {
     for await address in addresses { return try await body(EdgeUnderTest(address: address)) }
@@ -117,6 +139,10 @@ func running<Result: Sendable>(
     throw error
   }
 }
+
+/// Read once for all tests: it takes long where nothing is optimized.
+private let documentationOfStores = Result { try Documentation.ofStores() }
+private let schemaOfAll = Result { try DescriptorSet(serialized: descriptorSet) }
 
 /// Each party has its own loops, as it has its own process elsewhere.
 let loops = (

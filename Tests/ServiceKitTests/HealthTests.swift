@@ -33,6 +33,17 @@ import Testing
     #expect(error?.code == .notFound)
   }
 
+  @Test("is told of each part that has been reported of")
+  func parts() async throws {
+    await #expect(throws: RPCError.self) { try await check("postgres") }
+    readiness.report("no connection", of: "postgres")
+    #expect(try await check("postgres") == .notServing)
+    readiness.report(nil, of: "postgres")
+    // Though the server as a whole does not serve.
+    #expect(try await check("postgres") == .serving)
+    #expect(try await check("") == .notServing)
+  }
+
   @Test("takes no longer request than it needs, since anybody may ask")
   func requestLimit() throws {
     let services = try [ServiceDefinition]().withStandardServices(

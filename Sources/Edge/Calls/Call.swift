@@ -11,6 +11,8 @@ struct Call: Sendable {
   let head: HTTPRequestHead
   let requestID: String
   let metadata: Metadata
+  /// Of the caller, all that an answer may depend on; see `ReadKey`.
+  let audience: String
 
   /// The request message: path variables, query parameters and body in one.
   ///

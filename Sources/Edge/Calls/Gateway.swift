@@ -20,6 +20,9 @@ struct Gateway: Sendable {
 
   let routes: RouteTrie
   let documentation: Documentation
+  let health: PlatformHealth
+  let reads: ReadCache
+  var traces = RequestTraces(tracer: nil)
   let credentials: Credentials
   var limits = Limits()
   /// Counts what found no route.
@@ -29,21 +32,29 @@ struct Gateway: Sendable {
   /// Decides from the head alone how a request is answered.
   func receive(_ head: HTTPRequestHead) -> Reception {
     let requestID = RequestID.of(head.headers)
+    let trace = traces.begin(head.headers)
     var route: Route?
     do throws(Problem) {
-      if let target = RequestTarget(head.uri), let page = try documentation.answer(head, at: target.path) {
-        return Reception(plan: .answered(page), requestID: requestID, metrics: unrouted)
+      if let target = RequestTarget(head.uri), let page = try ownPage(head, at: target.path) {
+        return Reception(
+          plan: .answered(page), requestID: requestID, metrics: unrouted, trace: trace)
       }
-      let call = try admit(head, requestID, to: &route)
+      let call = try admit(head, requestID, trace, to: &route)
       return Reception(
         plan: plan(call), requestID: requestID, route: call.route.template, tenant: credentials.tenant,
-        metrics: call.route.metrics)
+        metrics: call.route.metrics, trace: trace)
     } catch {
       let response = error.response(to: (head.method.rawValue, path(of: head)), requestID: requestID)
       return Reception(
         plan: .answered(response), requestID: requestID, route: route?.template,
-        metrics: route?.metrics ?? unrouted)
+        metrics: route?.metrics ?? unrouted, trace: trace)
     }
+  }
+
+  /// What the Edge itself has to tell.
+  private func ownPage(_ head: HTTPRequestHead, at path: Substring) throws(Problem) -> HTTPResponse? {
+    if let page = try documentation.answer(head, at: path) { return page }
+    return try health.answer(head, at: path)
   }
 
   /// A refusal of the HTTP layer, as a problem like any other.
@@ -60,7 +71,7 @@ struct Gateway: Sendable {
 
   /// - Parameter matched: the route, as soon as it is known: a request refused after that is still counted there.
   private func admit(
-    _ head: HTTPRequestHead, _ requestID: String, to matched: inout Route?
+    _ head: HTTPRequestHead, _ requestID: String, _ trace: RequestTrace?, to matched: inout Route?
   ) throws(Problem) -> Call {
     guard let target = RequestTarget(head.uri) else { throw Self.routeNotFound }
     let route: Route
@@ -79,15 +90,14 @@ struct Gateway: Sendable {
     }
     try checkContent(of: head, for: route)
     var metadata: Metadata = ["mainstreet-principal": credentials.principal, "x-request-id": requestID]
-    if let trace = head.headers.first(name: "traceparent"), trace.utf8.count == 55 {
-      metadata["traceparent"] = trace
-    }
+    trace?.context.write(to: &metadata)
     if let key = try IdempotencyKey.of(head.headers, for: route) {
       metadata[Idempotency.metadataKey] = key
     }
     return Call(
-      route: route, variables: variables, target: target, head: head, requestID: requestID, metadata: metadata
-    )
+      route: route, variables: variables, target: target, head: head, requestID: requestID,
+      metadata: metadata,
+      audience: route.isPublic ? "" : credentials.principal)
   }
 
   /// A raw body is the service's business; any other is JSON, as it is.
@@ -130,11 +140,33 @@ struct Gateway: Sendable {
   // MARK: Calls
 
   private func unary(_ call: Call, _ body: ByteBuffer, _ responder: HTTPResponder) async throws {
+    if let policy = call.route.caching { return try await read(call, policy, body, responder) }
     var options = CallOptions(metadata: call.metadata, deadline: .now() + limits.unaryDeadline)
     // With a key it has its effect once, however often it is made.
     if call.metadata[Idempotency.metadataKey] != nil { options.policy.attempts = .retry(RetryPolicy()) }
     let answer = try await call.route.client.unary(call.route.rpc, try request(call, body), options)
     await responder.respond(try response(answer.message, metadata: answer.initialMetadata, of: call))
+  }
+
+  /// A read that may be a little old. One that was is fetched anew once it is on its way to the client.
+  private func read(
+    _ call: Call, _ policy: ReadPolicy, _ body: ByteBuffer, _ responder: HTTPResponder
+  ) async throws {
+    let request = try request(call, body)
+    let key = ReadKey(path: call.route.rpc.path, audience: call.audience, request: request)
+    let fetch = { () async throws -> ReadAnswer in
+      let answer = try await call.route.client.unary(
+        call.route.rpc, request,
+        CallOptions(metadata: call.metadata, deadline: .now() + limits.unaryDeadline))
+      return ReadAnswer(message: answer.message, initialMetadata: answer.initialMetadata)
+    }
+    let (answer, isToRefresh) = try await reads.answer(key, policy, fetch: fetch)
+    var response = try response(answer.message, metadata: answer.initialMetadata, of: call)
+    if call.route.isPublic {
+      response.head.cacheControl = "public, max-age=\(policy.fresh.nanoseconds / 1_000_000_000)"
+    }
+    await responder.respond(response)
+    if isToRefresh { await reads.refresh(key, fetch: fetch) }
   }
 
   /// Passes the body on as it comes. The RPC's window and the socket's reads are tied together by `body.next`

@@ -57,7 +57,9 @@ struct OpenAPI {
     ]
     return [
       "openapi": "3.1.0",
-      "info": ["title": "Mainstreet", "version": "1.0.0", "description": .string(Self.introduction)],
+      "info": [
+        "title": "Mainstreet", "version": .string(Edge.apiVersion), "description": .string(Self.introduction),
+      ],
       "servers": [
         ["url": "/", "description": "This server."],
         ["url": "/api/v1", "description": "The same: the prefix may be left out."],

@@ -19,6 +19,7 @@ struct Reception: Sendable {
   var route: String?
   var tenant: String?
   var metrics: RouteMetrics?
+  var trace: RequestTrace?
 }
 
 /// One request and its answer. Belongs to its connection's loop.

@@ -1,4 +1,5 @@
 import Metrics
+import NIOCore
 import RPC
 import Schema
 
@@ -39,6 +40,10 @@ final class Route: Sendable {
   let successStatus: Int
   let rateClass: MethodAccess.RateClass?
   let idempotencyKey: MethodAccess.IdempotencyKey
+  /// Nil for what is always asked of its service.
+  let caching: ReadPolicy?
+  /// Open to everyone, so that an answer is nobody's own.
+  let isPublic: Bool
   let client: RPCClient
   let metrics: RouteMetrics
 
@@ -58,6 +63,10 @@ final class Route: Sendable {
     successStatus = access.successStatus
     rateClass = access.rateClass
     idempotencyKey = access.idempotencyKey
+    caching = access.caching.map {
+      ReadPolicy(fresh: .seconds(Int64($0.freshSeconds)), stale: .seconds(Int64($0.staleSeconds)))
+    }
+    isPublic = access.audience == .public
 
     if method.isClientStreaming {
       guard method.inputType == Self.httpBody, !method.isServerStreaming, route.body == .whole else {

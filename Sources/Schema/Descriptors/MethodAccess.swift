@@ -25,6 +25,15 @@ public struct MethodAccess: Hashable, Sendable {
   /// HTTP status of a success, e.g. 201.
   public let successStatus: Int
   public let idempotencyKey: IdempotencyKey
+  /// How old an answer may be; nil for rpcs that are always asked.
+  public let caching: Caching?
+
+  public struct Caching: Hashable, Sendable {
+    /// As good as new.
+    public let freshSeconds: Int
+    /// After that, given while a new one is fetched.
+    public let staleSeconds: Int
+  }
 
   static let optionNumber = 50101
 
@@ -36,6 +45,7 @@ public struct MethodAccess: Hashable, Sendable {
     var isIdempotent = false
     var successStatus = 0
     var idempotencyKey = IdempotencyKey.passedOver
+    var (freshSeconds, staleSeconds) = (0, 0)
     var scan = reader
     while let field = try scan.next() {
       switch field.number {
@@ -46,6 +56,8 @@ public struct MethodAccess: Hashable, Sendable {
       case 5: isIdempotent = try field.bool()
       case 6: successStatus = try field.int()
       case 7: idempotencyKey = IdempotencyKey(rawValue: try field.int()) ?? .passedOver
+      case 8: freshSeconds = try field.int()
+      case 9: staleSeconds = try field.int()
       default: break
       }
     }
@@ -55,10 +67,15 @@ public struct MethodAccess: Hashable, Sendable {
     guard successStatus == 0 || (200...299).contains(successStatus) else {
       throw SchemaError("success_status \(successStatus) is not a success")
     }
+    guard freshSeconds == 0 && staleSeconds == 0 || isIdempotent && freshSeconds > 0 else {
+      throw SchemaError("only an idempotent rpc can have cache_seconds, and only with them stale_seconds")
+    }
     audience = isPublic ? .public : .roles(roles, scopes: scopes)
     self.rateClass = rateClass
     self.isIdempotent = isIdempotent
     self.successStatus = successStatus == 0 ? 200 : successStatus
     self.idempotencyKey = idempotencyKey
+    caching =
+      freshSeconds > 0 ? Caching(freshSeconds: freshSeconds, staleSeconds: staleSeconds) : nil
   }
 }

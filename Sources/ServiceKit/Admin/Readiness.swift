@@ -49,6 +49,11 @@ package final class Readiness: Sendable {
   /// Whether `obstacles` is empty, for those who ask often.
   package var isReady: Bool { state.withLock { $0.wasReady } }
 
+  /// Whether all is well with a part; nil for one that has not been reported of.
+  package func isWell(_ part: String) -> Bool? {
+    state.withLock { state in state.parts.first { $0.name == part }.map { $0.trouble == nil } }
+  }
+
   /// Whether the service is ready, now and at each change. Who reads slowly sees the latest state, not every one.
   package var states: AsyncStream<Bool> {
     let (stream, continuation) = AsyncStream<Bool>.makeStream(bufferingPolicy: .bufferingNewest(1))

@@ -1,7 +1,8 @@
 package import MainstreetAPI
 package import RPC
 
-/// `grpc.health.v1`: the same answer as `/readyz`, for clients that balance and for operators with grpcurl.
+/// `grpc.health.v1`: the same answer as `/readyz`, for clients that balance and for operators with grpcurl. Of the parts
+/// that `/readyz` tells of, such as `postgres`, each can be checked by its name, too.
 package struct HealthService: Health {
   /// Full names of the services beside this one. The empty name asks for the server as a whole.
   private let services: Set<String>
@@ -15,6 +16,7 @@ package struct HealthService: Health {
   package func check(_ request: HealthCheckRequest, _ context: CallContext) async throws
     -> HealthCheckResponse
   {
+    if let isWell = readiness.isWell(request.service) { return HealthCheckResponse(status: status(isWell)) }
     guard services.contains(request.service) else {
       throw RPCError(.notFound, "no such service is served here", reason: "SERVICE_NOT_FOUND")
     }
