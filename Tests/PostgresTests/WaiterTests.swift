@@ -4,27 +4,27 @@ import Testing
 
 @testable import Postgres
 
+/// A thread's worth of a queue, which counts the tasks handed to it by others.
+final class QueueExecutor: TaskExecutor {
+  private static let key = DispatchSpecificKey<ObjectIdentifier>()
+  private let queue = DispatchQueue(label: "waiters")
+  private let fromElsewhere = Atomic<Int>(0)
+
+  init() { queue.setSpecific(key: Self.key, value: ObjectIdentifier(self)) }
+
+  var countFromElsewhere: Int { fromElsewhere.load(ordering: .sequentiallyConsistent) }
+
+  func enqueue(_ job: consuming ExecutorJob) {
+    if DispatchQueue.getSpecific(key: Self.key) != ObjectIdentifier(self) {
+      fromElsewhere.add(1, ordering: .sequentiallyConsistent)
+    }
+    let job = UnownedJob(job)
+    queue.async { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+  }
+}
+
 @Suite("Waiters")
 struct WaiterTests {
-  /// A thread's worth of a queue, which counts the tasks handed to it by others.
-  private final class QueueExecutor: TaskExecutor {
-    private static let key = DispatchSpecificKey<ObjectIdentifier>()
-    private let queue = DispatchQueue(label: "waiters")
-    private let fromElsewhere = Atomic<Int>(0)
-
-    init() { queue.setSpecific(key: Self.key, value: ObjectIdentifier(self)) }
-
-    var countFromElsewhere: Int { fromElsewhere.load(ordering: .sequentiallyConsistent) }
-
-    func enqueue(_ job: consuming ExecutorJob) {
-      if DispatchQueue.getSpecific(key: Self.key) != ObjectIdentifier(self) {
-        fromElsewhere.add(1, ordering: .sequentiallyConsistent)
-      }
-      let job = UnownedJob(job)
-      queue.async { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
-    }
-  }
-
   @Test("Callers answered at once cost each executor one wake-up, and those without an executor one each")
   func together() async throws {
     let executors: [QueueExecutor?] = [QueueExecutor(), QueueExecutor(), nil]

@@ -167,20 +167,26 @@ final class Connection: @unchecked Sendable {
   // MARK: Receiving
 
   /// Reads what has come and hands out the requests that are answered by it.
-  func receive(now: NIODeadline, into finished: inout [Request]) {
+  func receive(now: NIODeadline, _ answered: (Request) -> Void) {
     lastProgress = now
-    // Even if reading fails, what came before the failure is worth looking at: it may hold the farewell.
+    if wantsWrite {
+      // Reading sends, too, but would leave no time to look at what that reads.
+      flush()
+      drain(answered)
+    }
     let isAlive = PQconsumeInput(handle) == 1
     // As the manual has it: after reading, libpq may be able to write again.
     if isAlive, wantsWrite { flush() }
-    drain(into: &finished)
+    // Even if reading failed: what came before the failure may hold the farewell.
+    drain(answered)
     if query.phase != .idle { continueQuery() }
     if !isAlive { failWithMessage() }
   }
 
-  /// Looks at what libpq has read. Also to be called after sending: when the socket is full libpq reads, to avoid a
-  /// deadlock, and what it read then no poll will report.
-  func drain(into finished: inout [Request]) {
+  /// Looks at what libpq has read. Also to be called after everything that sends: when the socket is full libpq reads, to
+  /// avoid a deadlock, and what it read then no poll will report. It also does when the server has gone, to learn why; its
+  /// next call will find the end, and forget whose the answers were.
+  func drain(_ answered: (Request) -> Void) {
     while !pipeline.isEmpty, failure == nil, PQisBusy(handle) == 0 {
       let result = PQgetResult(handle)
       let event = event(result)
@@ -201,8 +207,8 @@ final class Connection: @unchecked Sendable {
         if let result { note(PostgresError(result, statement: name(of: request, step)), request, step) }
         clear(result)
       case .finish(let request):
-        finished.append(request)
         clear(result)
+        answered(request)
       case .violation(let complaint):
         clear(result)
         fail(PostgresError(.connectionLost, "unexpected answer: \(complaint)"))

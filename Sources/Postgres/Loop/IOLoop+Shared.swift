@@ -31,6 +31,7 @@ extension IOLoop {
       // Its caller was cancelled while it waited.
       if request.isFinished { continue }
       if !connection.send(request, now: now) { waiting.prepend(request) }
+      takeAnswers(of: connection)
     }
     for connection in shared.compactMap(\.connection) { push(connection) }
   }

@@ -63,7 +63,7 @@ final class IOLoop: @unchecked Sendable {
   var listening = Listening()
   /// Why the last attempt to connect failed; nil while the database is there.
   var outage: PostgresError?
-  /// Answered, to be resumed at the end of this turn.
+  /// Answered, to be resumed at the end of this turn, or as soon as they are `handOver`.
   var finishedRequests: [Request] = []
   /// The same of everything else.
   var finished: [any Resumable] = []
@@ -77,13 +77,15 @@ final class IOLoop: @unchecked Sendable {
   var failureLog = LogLimit(linesPerSecond: 10)
   private(set) var isStopping = false
   private var nextTick = NIODeadline.distantPast
-  private var answered: [Request] = []
   // Kept between turns for their memory: the connections polled, and behind the wake-up what is polled of each.
   private var polled: [Connection] = []
   private var descriptors: [pollfd] = []
 
   /// Waits and deadlines are exact to this much; only while there is something to wait for.
   private static let tick = TimeAmount.milliseconds(20)
+  /// So many answered callers are resumed at a time. If all that one read brings were, callers and this thread would take
+  /// turns: they would all wait for it, then it, and the server, for all of them.
+  static let handOver = 16
 
   init(
     configuration: PostgresClient.Configuration, parameters: [PostgresClient.Configuration.Parameter],
@@ -211,8 +213,7 @@ final class IOLoop: @unchecked Sendable {
 
   private func advance(_ connection: Connection, _ revents: Int16) {
     if Int32(revents) & ~POLLOUT != 0 {
-      connection.receive(now: now, into: &answered)
-      completeAnswered(connection)
+      connection.receive(now: now) { complete($0, of: connection) }
       if connection === listening.connection { hear(on: connection) }
     }
     if Int32(revents) & POLLOUT != 0 { push(connection) }
@@ -222,17 +223,20 @@ final class IOLoop: @unchecked Sendable {
   /// Sends what libpq holds back.
   func push(_ connection: Connection) {
     connection.flush()
-    connection.drain(into: &answered)
-    completeAnswered(connection)
+    takeAnswers(of: connection)
   }
 
-  private func completeAnswered(_ connection: Connection) {
-    if connection === listening.connection {
-      for request in answered { completeListen(request, on: connection) }
-    } else {
-      for request in answered { complete(request, on: connection) }
-    }
-    answered.removeAll(keepingCapacity: true)
+  /// Completes what libpq has read the answers of.
+  func takeAnswers(of connection: Connection) {
+    connection.drain { complete($0, of: connection) }
+  }
+
+  /// Called while a connection's answers are taken from it, so it sends nothing: what a resumed caller wants next waits
+  /// in the inbox.
+  private func complete(_ request: Request, of connection: Connection) {
+    if connection === listening.connection { return completeListen(request, on: connection) }
+    complete(request, on: connection)
+    if finishedRequests.count >= Self.handOver { finishedRequests.resumeAll() }
   }
 
   /// Closes what has failed, then wakes those who have their answer, all in one go.
