@@ -153,7 +153,8 @@ let package = Package(
     .executableTarget(
       name: "Edge",
       dependencies: [
-        "MainstreetAPI", "RPC", "Schema", "ServiceKit",
+        "Gzip", "HTTP2", "MainstreetAPI", "RPC", "Schema", "ServiceKit",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -341,11 +342,12 @@ let package = Package(
     .testTarget(
       name: "EdgeTests",
       dependencies: [
-        "Edge", "MainstreetAPI", "RPC", "Schema", "ServiceKit",
+        "Edge", "Gzip", "HTTP2", "MainstreetAPI", "RPC", "Schema", "ServiceKit",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOEmbedded", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -30,17 +30,19 @@ extension Edge {
       [.init(name: "store", client: try healthClient("store", context))], reads: reads,
       isServing: { context.readiness.isReady })
     let traces = RequestTraces(tracer: context.tracer)
+    let cors = try settings.cors()
     let gateway = Gateway(
       routes: routes.trie, documentation: documentation, health: health, reads: reads, traces: traces,
-      credentials: credentials, unrouted: .unrouted(factory: MetricsSystem.factory),
-      logger: context.logger)
-    var limits = HTTPLimits()
-    limits.connections = try settings.int("max.connections", in: 1...1_000_000)
+      credentials: credentials, limits: try settings.bodyLimits(), cors: cors,
+      unrouted: .unrouted(factory: MetricsSystem.factory), logger: context.logger)
     let accessLog = AccessLog(logger: context.logger)
     let server = HTTPServer(
-      address: try settings.address("listen"), group: context.eventLoopGroup,
-      configuration: HTTPConnection.Configuration(
-        limits: limits, receive: gateway.receive, refuse: gateway.refuse,
+      HTTPServer.Configuration(
+        address: try settings.address("listen"), tls: try settings.publicTLS(),
+        takesPlaintextHTTP2: try settings.bool("plaintext.http2")),
+      group: context.eventLoopGroup,
+      core: HTTPCore(
+        limits: try settings.httpLimits(), cors: cors, receive: gateway.receive, refuse: gateway.refuse,
         log: { exchange, end in
           accessLog.record(exchange, end: end)
           traces.end(exchange)

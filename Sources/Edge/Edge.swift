@@ -1,7 +1,7 @@
 import RPC
 import ServiceKit
 
-/// The public face of the platform: JSON over HTTP/1.1 in, RPCs to the services behind, and back.
+/// The public face of the platform: JSON over HTTP in, RPCs to the services behind, and back.
 @main
 struct Edge: ServiceProgram {
   static func main() async { await run() }
@@ -29,6 +29,5 @@ struct Edge: ServiceProgram {
       Setting(
         "docs.assets", optional: true,
         help: "The folder of Swagger UI's files; without it the docs page only links to the description."),
-      Setting("max.connections", default: "10000", help: "Client connections open at once."),
-    ] + Setting.rpcClient("store", .edge)
+    ] + Setting.http + Setting.rpcClient("store", .edge)
 }

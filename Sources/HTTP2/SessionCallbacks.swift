@@ -154,12 +154,9 @@ final class SessionCallbacks: @unchecked Sendable {
     case NGHTTP2_HEADERS.rawValue:
       connection.limits.sentHeaders()
       if connection.role == .client { connection.lastSentStreamID = head.stream_id }
-      guard head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0, connection.role == .server,
-        let stream = stream(session, head.stream_id), !stream.inboundEnded
-      else { return }
-      // The call is over but the client still sends: tell it to stop, without calling it an error
-      // (RFC 9113, 8.1). Earlier the RST would overtake the response.
-      stream.reset(.noError)
+      endSent(head, connection, session)
+    case NGHTTP2_DATA.rawValue:
+      endSent(head, connection, session)
     case NGHTTP2_RST_STREAM.rawValue:
       connection.resetSent(HTTP2ErrorCode(rawValue: frame.pointee.rst_stream.error_code))
     case NGHTTP2_GOAWAY.rawValue:
@@ -168,6 +165,17 @@ final class SessionCallbacks: @unchecked Sendable {
     default:
       break
     }
+  }
+
+  /// The call is over but the client still sends: tell it to stop, without calling it an error (RFC 9113, 8.1). Earlier the
+  /// RST would overtake the response.
+  private static func endSent(
+    _ head: nghttp2_frame_hd, _ connection: HTTP2Connection, _ session: OpaquePointer?
+  ) {
+    guard head.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0, connection.role == .server,
+      let stream = stream(session, head.stream_id), !stream.inboundEnded
+    else { return }
+    stream.reset(.noError)
   }
 
   /// The words that go with a GOAWAY, as many as fit into a line of a log.

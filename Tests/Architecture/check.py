@@ -20,7 +20,7 @@ ARROWS = {
     "Jobs": {"Postgres", "TimeZones"},
     "ServiceKit": {"HTTP2", "Jobs", "MainstreetAPI", "Postgres", "RPC", "Schema"},
     "StoreSvc": {"Gzip", "Jobs", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit", "TimeZones"},
-    "Edge": {"MainstreetAPI", "RPC", "Schema", "ServiceKit"},
+    "Edge": {"Gzip", "HTTP2", "MainstreetAPI", "RPC", "Schema", "ServiceKit"},
 }
 IMPORT = re.compile(r"^\s*(?:@\w+ +)*(?:(?:public|package|internal|private|fileprivate) +)?import +(?:\w+ +)?(\w+)", re.M)
 OURS = set(ARROWS) | SERVICES | {"CNghttp2", "CProtobufC", "CLibpq", "CZlib", "CMainstreetProto"}

@@ -33,8 +33,9 @@ struct EdgeUnderTest: Sendable {
 
 /// - Parameter methods: of `mainstreet.store.v1.StoreService`, on bytes.
 func withEdge<Result: Sendable>(
-  _ methods: [MethodDefinition] = [], limits: HTTPLimits = HTTPLimits(),
-  callLimits: Gateway.Limits = Gateway.Limits(), metrics: any MetricsFactory = NOOPMetricsHandler.instance,
+  _ methods: [MethodDefinition] = [], limits: HTTPLimits = .patient,
+  callLimits: Gateway.Limits = Gateway.Limits(), cors: CORS = .none, tls: ServerTLS? = nil,
+  takesPlaintextHTTP2: Bool = false, metrics: any MetricsFactory = NOOPMetricsHandler.instance,
   contract: [UInt8]? = nil, interceptors: [ClientInterceptor] = [],
   identity: [MethodDefinition] = [], reads: ReadCache = ReadCache(), tracer: Tracer? = nil,
   log: Logger = .quiet,
@@ -57,14 +58,15 @@ func withEdge<Result: Sendable>(
   return try await running([server]) {
     try await withEdge(
       store: RPCAddress.tcp(host: "127.0.0.1", port: try await server.boundAddress.port ?? 0),
-      limits: limits, callLimits: callLimits, metrics: metrics, contract: contract,
-      interceptors: interceptors, reads: reads, tracer: tracer, log: log, services: services.map(\.name),
-      body: body)
+      limits: limits, callLimits: callLimits, cors: cors, tls: tls, takesPlaintextHTTP2: takesPlaintextHTTP2,
+      metrics: metrics, contract: contract, interceptors: interceptors, reads: reads, tracer: tracer, log: log,
+      services: services.map(\.name), body: body)
   }
 }
 
 func withEdge<Result: Sendable>(
-  store: RPCAddress, limits: HTTPLimits = HTTPLimits(), callLimits: Gateway.Limits = Gateway.Limits(),
+  store: RPCAddress, limits: HTTPLimits = .patient, callLimits: Gateway.Limits = Gateway.Limits(),
+  cors: CORS = .none, tls: ServerTLS? = nil, takesPlaintextHTTP2: Bool = false,
   metrics: any MetricsFactory = NOOPMetricsHandler.instance, patience: Duration = .seconds(60),
   contract: [UInt8]? = nil, documentation: Documentation? = nil,
   interceptors: [ClientInterceptor] = [], health: PlatformHealth? = nil, reads: ReadCache = ReadCache(),
@@ -90,12 +92,14 @@ func withEdge<Result: Sendable>(
     credentials: try Credentials(
       developmentPrincipal: "v0;tenant=\(EdgeUnderTest.tenant);subject=test;roles=owner",
       apiKey: EdgeUnderTest.key),
-    limits: callLimits, unrouted: .unrouted(factory: metrics), logger: .quiet)
+    limits: callLimits, cors: cors, unrouted: .unrouted(factory: metrics), logger: .quiet)
   let (addresses, found) = AsyncStream<SocketAddress>.makeStream()
   let server = HTTPServer(
-    address: .tcp(host: "127.0.0.1", port: 0), group: loops.edge,
-    configuration: HTTPConnection.Configuration(
-      limits: limits, receive: gateway.receive, refuse: gateway.refuse,
+    HTTPServer.Configuration(
+      address: .tcp(host: "127.0.0.1", port: 0), tls: tls, takesPlaintextHTTP2: takesPlaintextHTTP2),
+    group: loops.edge,
+    core: HTTPCore(
+      limits: limits, cors: cors, receive: gateway.receive, refuse: gateway.refuse,
       log: { exchange, end in
         accessLog.record(exchange, end: end)
         traces.end(exchange)
@@ -143,6 +147,15 @@ func running<Result: Sendable>(
 /// Read once for all tests: it takes long where nothing is optimized.
 private let documentationOfStores = Result { try Documentation.ofStores() }
 private let schemaOfAll = Result { try DescriptorSet(serialized: descriptorSet) }
+
+extension HTTPLimits {
+  /// For clients that wait for others' turns on a busy machine.
+  static var patient: HTTPLimits {
+    var limits = HTTPLimits()
+    limits.headerDeadline = .minutes(5)
+    return limits
+  }
+}
 
 /// Each party has its own loops, as it has its own process elsewhere.
 let loops = (

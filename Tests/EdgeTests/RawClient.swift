@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 @testable import Edge
 
@@ -7,7 +8,8 @@ import NIOPosix
 struct RawResponse: Sendable {
   var status: Int
   var headers: [(name: String, value: String)]
-  var body: String
+  var bytes: [UInt8]
+  var body: String { String(decoding: bytes, as: UTF8.self) }
   /// False when the connection ended before the body did.
   var isComplete = true
 
@@ -34,12 +36,18 @@ actor RawClient {
   private var bytes: [UInt8] = []
   private var isAtEnd = false
 
-  static func connect(to address: SocketAddress, autoRead: Bool = true) async throws -> RawClient {
+  static func connect(
+    to address: SocketAddress, autoRead: Bool = true, tls: NIOSSLContext? = nil
+  ) async throws -> RawClient {
     let (stream, continuation) = AsyncStream<ByteBuffer>.makeStream()
     let channel = try await ClientBootstrap(group: loops.client)
       .channelOption(.autoRead, value: autoRead)
       .channelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
+          if let tls {
+            try channel.pipeline.syncOperations.addHandler(
+              try NIOSSLClientHandler(context: tls, serverHostname: "localhost"))
+          }
           try channel.pipeline.syncOperations.addHandler(Collector(continuation))
         }
       }
@@ -54,6 +62,10 @@ actor RawClient {
 
   nonisolated func send(_ text: String) async throws {
     try await channel.writeAndFlush(ByteBuffer(string: text)).get()
+  }
+
+  nonisolated func send(_ bytes: [UInt8]) async throws {
+    try await channel.writeAndFlush(ByteBuffer(bytes: bytes)).get()
   }
 
   nonisolated func close() async throws {
@@ -75,7 +87,9 @@ actor RawClient {
   struct ConnectionEnded: Error {}
 
   /// The next answer, nil when the connection ends before there is one.
-  func response(hasBody: Bool = true) async -> RawResponse? {
+  ///
+  /// - Parameter onProgress: shown what has come of a body in chunks, after each.
+  func response(hasBody: Bool = true, onProgress: ([UInt8]) async -> Void = { _ in }) async -> RawResponse? {
     guard let head = await take(through: "\r\n\r\n") else { return nil }
     let lines = head.split(separator: "\r\n")
     var headers: [(name: String, value: String)] = []
@@ -84,11 +98,11 @@ actor RawClient {
       headers.append((String(parts[0]), parts[1].drop { $0 == " " }.description))
     }
     var response = RawResponse(
-      status: Int(lines[0].split(separator: " ")[1]) ?? 0, headers: headers, body: "")
-    if !hasBody || response.status < 200 || [204, 304].contains(response.status) { return response }
+      status: Int(lines[0].split(separator: " ")[1]) ?? 0, headers: headers, bytes: [])
+    if !hasBody || !response.status.hasBody { return response }
     if let length = response["content-length"].flatMap({ Int($0) }) {
       let body = await take(length)
-      response.body = body ?? ""
+      response.bytes = body ?? []
       response.isComplete = body != nil
     } else if response["transfer-encoding"] == "chunked" {
       while true {
@@ -100,11 +114,12 @@ actor RawClient {
           break
         }
         if size == 0 { break }
-        response.body += chunk
+        response.bytes += chunk
+        await onProgress(response.bytes)
       }
     } else {
       while await receive() {}
-      response.body = String(decoding: bytes, as: UTF8.self)
+      response.bytes = bytes
       bytes = []
     }
     return response
@@ -123,7 +138,7 @@ actor RawClient {
       if bytes.count >= mark.count {
         for start in max(0, searched)...(bytes.count - mark.count)
         where bytes[start] == mark[0] && bytes[start..<start + mark.count].elementsEqual(mark) {
-          return await take(start + mark.count)
+          return await take(start + mark.count).map { String(decoding: $0, as: UTF8.self) }
         }
         searched = bytes.count - mark.count + 1
       }
@@ -131,10 +146,10 @@ actor RawClient {
     }
   }
 
-  private func take(_ count: Int) async -> String? {
+  func take(_ count: Int) async -> [UInt8]? {
     while bytes.count < count { guard await receive() else { return nil } }
     defer { bytes.removeFirst(count) }
-    return String(decoding: bytes[..<count], as: UTF8.self)
+    return Array(bytes[..<count])
   }
 
   private func receive() async -> Bool {

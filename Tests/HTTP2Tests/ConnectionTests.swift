@@ -114,13 +114,17 @@ import Testing
     #expect(cancelled() == [0, 1, 3, 4])
   }
 
-  @Test("tells a client that still sends to stop, after the response has arrived")
-  func earlyAnswer() throws {
+  @Test("tells a client that still sends to stop, after the response has arrived", arguments: [true, false])
+  func earlyAnswer(hasBody: Bool) throws {
     let pair = try Pair()
     let (_, recorder) = try pair.open()
     try pair.settle()
     let (answer, request) = try #require(pair.server.streams.first)
-    answer.respond(Pair.response, endStream: true)
+    answer.respond(Pair.response, endStream: !hasBody)
+    if hasBody {
+      answer.write(.none, ByteBuffer(string: "enough"))
+      answer.finish(trailers: nil)
+    }
     try pair.settle()
     #expect(recorder.fields == [":status: 200"])
     #expect(recorder.isEnded)

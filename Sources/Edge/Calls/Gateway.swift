@@ -25,6 +25,7 @@ struct Gateway: Sendable {
   var traces = RequestTraces(tracer: nil)
   let credentials: Credentials
   var limits = Limits()
+  var cors = CORS.none
   /// Counts what found no route.
   let unrouted: RouteMetrics
   let logger: Logger
@@ -33,6 +34,9 @@ struct Gateway: Sendable {
   func receive(_ head: HTTPRequestHead) -> Reception {
     let requestID = RequestID.of(head.headers)
     let trace = traces.begin(head.headers)
+    if let response = preflight(head) {
+      return Reception(plan: .answered(response), requestID: requestID, metrics: unrouted, trace: trace)
+    }
     var route: Route?
     do throws(Problem) {
       if let target = RequestTarget(head.uri), let page = try ownPage(head, at: target.path) {
@@ -61,10 +65,20 @@ struct Gateway: Sendable {
   func refuse(_ refusal: HTTPRefusal) -> Reception {
     let requestID = refusal.requestID ?? refusal.head.map { RequestID.of($0.headers) } ?? RequestID.make()
     let target = (refusal.head?.method.rawValue ?? "", refusal.head.map(path) ?? "")
-    let problem = Problem(refusal.status, refusal.code, refusal.detail)
+    var problem = Problem(refusal.status, refusal.code, refusal.detail)
+    problem.headers = refusal.headers
     return Reception(
       plan: .answered(problem.response(to: target, requestID: requestID)), requestID: requestID,
       metrics: unrouted)
+  }
+
+  /// The answer to what a browser asks on its own before a page of another origin may call (see `CORS`). A path that nothing
+  /// is at is not found, for it too.
+  private func preflight(_ head: HTTPRequestHead) -> HTTPResponse? {
+    guard let preflight = cors.preflight(head), let target = RequestTarget(head.uri),
+      case .wrongMethod(let methods) = routes.match(method: head.method.rawValue, path: target.path)
+    else { return nil }
+    return cors.response(to: preflight, methods: methods)
   }
 
   // MARK: Admission
@@ -209,7 +223,7 @@ struct Gateway: Sendable {
         try await responder.write(piece.data)
       }
       guard hasStarted else { return await responder.respond(HTTPResponse(HTTPResponseHead(status: 204))) }
-      await responder.end()
+      try await responder.end()
     }
   }
 
@@ -236,7 +250,10 @@ struct Gateway: Sendable {
     var out = ByteBuffer()
     out.reserveCapacity(message.readableBytes * 2 + 64)
     let body = try WireToJSON.transcode(message, as: call.route.response, field: field, into: out)
-    return HTTPResponse(head(metadata, of: call, contentType: "application/json"), body: body)
+    var head = head(metadata, of: call, contentType: "application/json")
+    // Reads are what a client may have already. Of what is for the eyes of one moment, such as tokens, nothing is kept.
+    head.isValidated = call.route.httpMethod == "GET" && call.route.rateClass == .query
+    return HTTPResponse(head, body: body)
   }
 
   /// What a service may say about an answer's head.
@@ -274,7 +291,8 @@ struct Gateway: Sendable {
       let problem = Problem(error, route: call.route)
       if problem.status >= 500 { log("the service failed", error, call) }
       return problem
-    case is ClientDisconnected, is CancellationError, is BodyTooLarge, is BodyTimeout:
+    case is ClientDisconnected, is CancellationError, is BodyTooLarge, is BodyTimeout, is BodyNotHeld,
+      is HTTPRefusal:
       // The connection has answered already, or there is nobody left to answer.
       return Problem(499, "CANCELLED", "The client went away.")
     default:

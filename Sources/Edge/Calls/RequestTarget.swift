@@ -9,10 +9,8 @@ struct RequestTarget: Sendable {
   init?(_ uri: String) {
     var rest = uri[...]
     if rest.first != "/" {
-      guard let scheme = ["http://", "https://"].first(where: { uri.lowercased().hasPrefix($0) }) else {
-        return nil
-      }
-      rest = rest.dropFirst(scheme.count).drop { $0 != "/" && $0 != "?" }
+      guard let end = Self.originEnd(of: uri) else { return nil }
+      rest = uri[end...]
       if rest.first != "/" { return nil }
     }
     if let mark = rest.utf8.firstIndex(of: UInt8(ascii: "?")) {
@@ -22,5 +20,20 @@ struct RequestTarget: Sendable {
       path = rest
       query = ""
     }
+  }
+
+  /// The host and port of an absolute target; nil for one that is none.
+  static func authority(of uri: String) -> Substring? {
+    guard let end = originEnd(of: uri), let start = uri.firstRange(of: "//")?.upperBound, start < end else {
+      return nil
+    }
+    return uri[start..<end]
+  }
+
+  private static func originEnd(of uri: String) -> String.Index? {
+    guard let scheme = ["http://", "https://"].first(where: { uri.lowercased().hasPrefix($0) }) else {
+      return nil
+    }
+    return uri.dropFirst(scheme.count).firstIndex { $0 == "/" || $0 == "?" } ?? uri.endIndex
   }
 }

@@ -66,6 +66,17 @@ package final class EventLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
     if running.isEmpty { scheduleWaiting() }
   }
 
+  /// Suspends until the loop has looked at its sockets: for a task on it that has a lot to do, between two pieces of it.
+  package func letOthersGo() async {
+    await withCheckedContinuation { continuation in
+      if eventLoop.inEventLoop {
+        afterSockets { continuation.resume() }
+      } else {
+        continuation.resume()
+      }
+    }
+  }
+
   private func schedule() {
     guard batches < Self.maxBatches else {
       batches = 0
@@ -97,7 +108,7 @@ package final class EventLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
   }
 
   /// Runs the jobs gathered so far; those they enqueue are of the next batch.
-  func runReady() {
+  package func runReady() {
     guard !ready.isEmpty, running.isEmpty else { return }
     let wasScheduled = isScheduled
     swap(&ready, &running)

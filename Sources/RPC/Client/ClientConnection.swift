@@ -57,7 +57,7 @@ final class ClientConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
     let handshake = TLSHandshake(
       of: handler, with: "server",
       within: TimeAmount(min(tls.handshakeTimeout, subchannel.configuration.connectTimeout)),
-      succeeded: { _ in try channel.pipeline.syncOperations.addHandler(self.makeHTTP2()) },
+      succeeded: { _, _ in try channel.pipeline.syncOperations.addHandler(self.makeHTTP2()) },
       failed: { self.subchannel.failed(self, "\($0)") })
     try channel.pipeline.syncOperations.addHandlers([handler, handshake])
   }

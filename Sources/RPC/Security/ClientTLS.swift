@@ -35,7 +35,8 @@ package struct ClientTLS: Sendable {
         configuration.certificateChain = chain.map { .certificate($0) }
         configuration.privateKey = .privateKey(privateKey)
       }
-      return try NIOSSLContext(h2: configuration, certificate: certificate, key: key)
+      configuration.applicationProtocols = ["h2"]
+      return try NIOSSLContext(house: configuration, certificate: certificate, key: key)
     }
   }
 

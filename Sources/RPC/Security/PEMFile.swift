@@ -68,12 +68,11 @@ extension TLSFileError {
 
 extension NIOSSLContext {
   /// What client and server have in common. `certificate` and `key` are named in errors.
-  convenience init(h2 configuration: TLSConfiguration, certificate: String?, key: String?)
+  convenience init(house configuration: TLSConfiguration, certificate: String?, key: String?)
     throws(TLSFileError)
   {
     var configuration = configuration
     configuration.minimumTLSVersion = .tlsv12
-    configuration.applicationProtocols = ["h2"]
     // The peer is to confirm the end; one that does not must not hold up a drain.
     configuration.shutdownTimeout = .seconds(1)
     do {

@@ -2,7 +2,7 @@ import NIOCore
 import NIOSSL
 import NIOTLS
 
-/// Stands between TLS and HTTP/2: lets HTTP/2 begin once the handshake is over and its result is one we want, and
+/// Stands between TLS and HTTP: lets it begin once the handshake is over and its result is one we want, and
 /// says what went wrong in words, then and later.
 ///
 /// With TLS 1.3 a client has finished its handshake before the server has seen the client's certificate: what the
@@ -15,22 +15,26 @@ final class TLSHandshake: ChannelInboundHandler {
   /// What the other side is called in words.
   private let peer: String
   private let timeout: TimeAmount
-  private let succeeded: (NIOSSLCertificate?) throws -> Void
+  private let accepted: [String?]
+  private let succeeded: (String?, NIOSSLCertificate?) throws -> Void
   private let failed: (TLSFailure) -> Void
   private var isOver = false
   private var deadline: Scheduled<Void>?
 
   /// - Parameters:
   ///   - peer: what the other side is called in words, `client` or `server`.
-  ///   - succeeded: adds HTTP/2 behind this; it gets the peer's certificate.
+  ///   - accepted: the ALPN names that may come of it; `nil` for a peer that has named none.
+  ///   - succeeded: adds what is spoken inside behind this; it gets its name and the peer's certificate.
   ///   - failed: called at most once, and not after `succeeded`; the channel closes by itself.
   init(
     of tls: NIOSSLHandler, with peer: String, within timeout: TimeAmount,
-    succeeded: @escaping (NIOSSLCertificate?) throws -> Void, failed: @escaping (TLSFailure) -> Void
+    accepting accepted: [String?] = ["h2"],
+    succeeded: @escaping (String?, NIOSSLCertificate?) throws -> Void, failed: @escaping (TLSFailure) -> Void
   ) {
     self.tls = tls
     self.peer = peer
     self.timeout = timeout
+    self.accepted = accepted
     self.succeeded = succeeded
     self.failed = failed
   }
@@ -49,10 +53,10 @@ final class TLSHandshake: ChannelInboundHandler {
     guard case .handshakeCompleted(let negotiated)? = event as? TLSUserEvent, !isOver else {
       return context.fireUserInboundEventTriggered(event)
     }
-    guard negotiated == "h2" else { return fail(.noHTTP2, context) }
+    guard accepted.contains(negotiated) else { return fail(.noHTTP2, context) }
     end()
     do {
-      try succeeded(tls.peerCertificate)
+      try succeeded(negotiated, tls.peerCertificate)
     } catch {
       context.fireErrorCaught(error)
     }

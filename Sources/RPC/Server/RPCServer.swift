@@ -106,7 +106,7 @@ package final class RPCServer: Service, Sendable {
   package func run() async throws {
     guard let tls = core.configuration.tls else { return try await serve() }
     try await withThrowingDiscardingTaskGroup { group in
-      group.addTask { await tls.contexts.watch(every: tls.reloadInterval, logger: self.core.logger) }
+      group.addTask { await tls.watch(logger: self.core.logger) }
       defer { group.cancelAll() }
       try await serve()
     }

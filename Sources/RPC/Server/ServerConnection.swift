@@ -50,15 +50,13 @@ final class ServerConnection: HTTP2ConnectionDelegate, @unchecked Sendable {
 
   func start() throws {
     guard let tls = server.configuration.tls else { return try startHTTP2() }
-    let handler = NIOSSLServerHandler(context: tls.contexts.current)
-    let handshake = TLSHandshake(
-      of: handler, with: "client", within: TimeAmount(tls.handshakeTimeout),
-      succeeded: { [self] certificate in
+    try tls.secure(
+      channel,
+      succeeded: { [self] _, certificate in
         identity = certificate.map { PeerIdentity($0) }
         try startHTTP2()
       },
       failed: { [self] in tls.failures.record($0, peer: peer, logger: server.logger) })
-    try channel.pipeline.syncOperations.addHandlers([handler, handshake])
   }
 
   private func startHTTP2() throws {

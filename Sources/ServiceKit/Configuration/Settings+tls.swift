@@ -3,18 +3,25 @@ package import RPC
 extension Setting {
   /// What a program can be told about TLS where it serves: `grpc.tls.…` for a listener `grpc`.
   package static func serverTLS(_ listener: String) -> [Setting] {
+    serverIdentity("\(listener).") + [
+      Setting(
+        "\(listener).tls.client.ca", optional: true,
+        help: "Require a certificate of clients, signed by an authority in this PEM file (mTLS).")
+    ]
+  }
+
+  /// The same for the listener of a program that the public calls, which has no certificates: `tls.…`.
+  package static let publicTLS = serverIdentity("")
+
+  private static func serverIdentity(_ prefix: String) -> [Setting] {
     [
       Setting(
-        "\(listener).tls.certificate", optional: true,
+        "\(prefix)tls.certificate", optional: true,
         help:
           "Serve TLS with this certificate, a PEM file, then those between it and the root. Read again on change."
       ),
       Setting(
-        "\(listener).tls.key", optional: true,
-        help: "The certificate's private key, a PEM file, not encrypted."),
-      Setting(
-        "\(listener).tls.client.ca", optional: true,
-        help: "Require a certificate of clients, signed by an authority in this PEM file (mTLS)."),
+        "\(prefix)tls.key", optional: true, help: "The certificate's private key, a PEM file, not encrypted."),
     ]
   }
 
@@ -43,7 +50,7 @@ extension Settings {
   /// TLS as `Setting.serverTLS` has it; `nil` when nothing of it is set.
   package func serverTLS(_ listener: String) throws -> ServerTLS? {
     let clientCA = optional("\(listener).tls.client.ca")
-    guard let identity = try tlsIdentity(listener) else {
+    guard let identity = try tlsIdentity("\(listener).") else {
       guard clientCA == nil else {
         throw StartupFailure(
           "\(name("\(listener).tls.client.ca")) is set without \(name("\(listener).tls.certificate"))")
@@ -55,9 +62,18 @@ extension Settings {
     }
   }
 
+  /// TLS as `Setting.publicTLS` has it, with HTTP/2 or HTTP/1.1 inside; `nil` when nothing of it is set.
+  package func publicTLS() throws -> ServerTLS? {
+    guard let identity = try tlsIdentity("") else { return nil }
+    return try startingTLS("the public") {
+      try ServerTLS(
+        certificate: identity.certificate, key: identity.key, protocols: ["h2", "http/1.1"])
+    }
+  }
+
   /// TLS as `Setting.clientTLS` has it; `nil` when nothing of it is set.
   package func clientTLS(_ target: String) throws -> ClientTLS? {
-    let identity = try tlsIdentity(target)
+    let identity = try tlsIdentity("\(target).")
     let serverName = optional("\(target).tls.server.name")
     guard let ca = optional("\(target).tls.ca") else {
       guard identity == nil, serverName == nil else {
@@ -75,13 +91,13 @@ extension Settings {
   }
 
   private func tlsIdentity(_ prefix: String) throws -> (certificate: String, key: String)? {
-    switch (optional("\(prefix).tls.certificate"), optional("\(prefix).tls.key")) {
+    switch (optional("\(prefix)tls.certificate"), optional("\(prefix)tls.key")) {
     case (nil, nil): return nil
     case (let certificate?, let key?): return (certificate, key)
     case (let certificate, _):
       let missing = certificate == nil ? "certificate" : "key"
       throw StartupFailure(
-        "\(name("\(prefix).tls.\(missing)")) is not set; a certificate and its key go together")
+        "\(name("\(prefix)tls.\(missing)")) is not set; a certificate and its key go together")
     }
   }
 

@@ -7,7 +7,7 @@ import Testing
 @testable import Edge
 
 /// What the clock does to a connection, on a loop whose time the test sets: no machine is too slow for it.
-@Suite struct HTTPDeadlineTests {
+@Suite struct HTTP1DeadlineTests {
   static let get = "GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
   @Test("A request that arrives byte by byte is a request")
@@ -128,7 +128,7 @@ private struct Client {
   }
 
   init(plan: Reception.Plan) throws {
-    let configuration = HTTPConnection.Configuration(
+    let core = HTTPCore(
       limits: HTTPLimits(),
       receive: { _ in Reception(plan: plan, requestID: "") },
       refuse: { refusal in
@@ -136,8 +136,7 @@ private struct Client {
       }, log: { _, _ in })
     channel = EmbeddedChannel()
     try channel.pipeline.syncOperations.addHandlers([
-      socket, ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)),
-      HTTPConnection(configuration),
+      socket, HTTP1Connection(core, on: channel.eventLoop),
     ])
     try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
   }

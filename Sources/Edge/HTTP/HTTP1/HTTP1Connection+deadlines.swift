@@ -1,7 +1,7 @@
 import NIOCore
 
 // How long a client may take, and what follows when it takes longer.
-extension HTTPConnection {
+extension HTTP1Connection {
   func arm(_ amount: TimeAmount) {
     guard let context else { return }
     arm(until: context.eventLoop.now + amount)
@@ -13,14 +13,14 @@ extension HTTPConnection {
     deadline.arm(until: time, on: context.eventLoop) { connection.value.timeOut() }
   }
 
-  /// The clock of a body that is still coming. A streamed one may take long as a whole, but not while its service
-  /// waits for the next piece: imports are few at a time, and silent clients would keep the others out.
-  func armBody(of exchange: HTTPExchange) {
-    guard let context, exchange.hasBody, !exchange.isRequestComplete else { return }
-    guard exchange.isStreamed else { return arm(until: exchange.start + limits.bodyDeadline) }
-    let end = exchange.start + limits.uploadDeadline
-    let isAwaited = exchange.bodyWaiter != nil
-    arm(until: isAwaited ? min(end, context.eventLoop.now + limits.bodyIdleDeadline) : end)
+  func bodyClockChanged(of exchange: HTTPExchange) {
+    // While the client is to take what fills the send buffer, that clock runs.
+    guard isCurrent(exchange), let context, context.channel.isWritable else { return }
+    if let end = exchange.bodyDeadline(now: context.eventLoop.now) {
+      arm(until: end)
+    } else {
+      deadline.disarm()
+    }
   }
 
   /// The clock of a send buffer that is full.
@@ -40,11 +40,9 @@ extension HTTPConnection {
     case .idle, .closed:
       context?.close(promise: nil)
     case .head:
-      answer(.headerTimeout)
+      refuse(.headerTimeout)
     case .exchange(let exchange) where exchange.response == .none && !exchange.isRequestComplete:
-      exchange.task?.cancel()
-      exchange.fail(BodyTimeout())
-      respond(refusal(.bodyTimeout, of: exchange), to: exchange)
+      exchange.failBody(.bodyTimeout, BodyTimeout())
     case .exchange:
       endUnlessReading()
     }
@@ -53,5 +51,17 @@ extension HTTPConnection {
   /// A client that took some of its answer since the clock was set is slow, not gone.
   private func endUnlessReading() {
     if bufferedBytes < unsentBytes { armStall() } else { context?.close(promise: nil) }
+  }
+}
+
+extension HTTPExchange {
+  /// By when the client must have sent the rest of its body, or more of it; nil when all of it is here. A streamed one
+  /// may take long as a whole, but not while its service waits for the next piece: imports are few at a time, and silent
+  /// clients would keep the others out.
+  func bodyDeadline(now: NIODeadline) -> NIODeadline? {
+    guard hasBody, !isRequestComplete else { return nil }
+    guard isStreamed else { return start + core.limits.bodyDeadline }
+    let end = start + core.limits.uploadDeadline
+    return isBodyAwaited ? min(end, now + core.limits.bodyIdleDeadline) : end
   }
 }
