@@ -56,7 +56,7 @@ def empty_data(connection):
 
 def header_bomb(connection):
     """One field in the table, then its index a thousand times in each request."""
-    connection.send(request(1, headers=block() + b"\x40\x01x" + b"\x7f\x81\x1e" + b"y" * 4000))
+    connection.send(request(1, headers=block() + b"\x40\x01x" + b"\x7f\xa1\x1e" + b"y" * 4000))
     for stream in list(streams())[1:]:
         if not connection.send(request(stream, headers=block() + b"\xbe" * 1000)) or not connection.glance():
             return
