@@ -63,6 +63,12 @@ struct Runner<Program: ServiceProgram>: Sendable {
     }
   }
 
+  func perform(_ body: (ServiceContext) async throws -> [String]) async -> Never {
+    await orderly { settings, logger in
+      for line in try await body(try context(settings, logger, nil)) { puts(line) }
+    }
+  }
+
   private func context(_ settings: Settings, _ logger: Logger, _ readyFile: ReadyFile?) throws
     -> ServiceContext
   {

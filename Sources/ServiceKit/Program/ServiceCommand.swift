@@ -11,15 +11,15 @@ extension ServiceProgram {
   }
 }
 
-/// The command line of a program: `serve` (the default), and `migrate` where there is a schema.
+/// The command line of a program: `serve` (the default), `migrate` where there is a schema, and commands of its own.
 package struct ServiceCommand<Program: ServiceProgram>: AsyncParsableCommand {
   package static var configuration: CommandConfiguration {
     CommandConfiguration(
       commandName: Program.name,
       abstract: Program.summary,
       discussion: SettingsHelp.text(service: Program.name, settings: Runner<Program>.settings),
-      subcommands: Program.self is any MigratingProgram.Type
-        ? [Serve<Program>.self, Migrate<Program>.self] : [Serve<Program>.self],
+      subcommands: (Program.self is any MigratingProgram.Type
+        ? [Serve<Program>.self, Migrate<Program>.self] : [Serve<Program>.self]) + Program.commands,
       defaultSubcommand: Serve<Program>.self)
   }
 

@@ -1,3 +1,5 @@
+package import ArgumentParser
+import Glibc
 package import Logging
 package import NIOPosix
 package import Postgres
@@ -15,8 +17,32 @@ package protocol ServiceProgram: SendableMetatype {
   /// The listeners that must be announced to `Readiness` before the program counts as ready.
   static var listeners: [String] { get }
 
+  /// Commands of its own, beside those every program has. One that needs the program's settings runs in `perform`.
+  static var commands: [any ParsableCommand.Type] { get }
+
   /// Wires the program up. The services run together; on shutdown they end in reverse order.
   static func build(_ context: ServiceContext) async throws -> [any Service]
+}
+
+extension ServiceProgram {
+  package static var commands: [any ParsableCommand.Type] { [] }
+
+  /// Runs a command with the program's settings, and ends the process: with the lines it returns, on standard output,
+  /// or with one that says what went wrong.
+  /// - Parameters:
+  ///   - arguments: the flags that the command does not know itself.
+  ///   - file: a JSON file with settings.
+  package static func perform(
+    _ arguments: [String], file: String?, _ body: (ServiceContext) async throws -> [String]
+  ) async -> Never {
+    await Runner<Self>(arguments: arguments, file: file).perform(body)
+  }
+
+  /// Ends the process with these lines on standard output.
+  package static func say(_ lines: [String]) -> Never {
+    for line in lines { puts(line) }
+    exit(0)
+  }
 }
 
 /// A program that owns a Postgres schema; it has the command `migrate` as well.
