@@ -22,6 +22,7 @@ let package = Package(
   products: [
     .library(name: "Schema", targets: ["Schema"]),
     .executable(name: "StoreSvc", targets: ["StoreSvc"]),
+    .executable(name: "IdentitySvc", targets: ["IdentitySvc"]),
     .executable(name: "Edge", targets: ["Edge"]),
     // For the tests of faults alone, which load it into programs.
     .library(name: "WrongClock", type: .dynamic, targets: ["WrongClock"]),
@@ -38,12 +39,14 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
   ],
   targets: [
     // C libraries of the system, as modules. They import nothing.
     .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(name: "CCrypt", pkgConfig: "libcrypt", providers: [.apt(["libcrypt-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
     .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: house),
@@ -149,6 +152,22 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
       resources: [.embedInCode("Migrations/0001_stores_hours_polls_reports.sql")],
+      swiftSettings: house),
+    .executableTarget(
+      name: "IdentitySvc",
+      dependencies: [
+        "CCrypt", "MainstreetAPI", "Postgres", "RPC", "ServiceKit", "TimeZones",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "CryptoExtras", package: "swift-crypto"),
+        .product(name: "JWTKit", package: "jwt-kit"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      resources: [.embedInCode("Migrations/0001_identity.sql")],
       swiftSettings: house),
     .executableTarget(
       name: "Edge",
@@ -335,6 +354,17 @@ let package = Package(
         "Gzip", "Jobs", "StoreSvc", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit", "TimeZones",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: house),
+    .testTarget(
+      name: "IdentitySvcTests",
+      dependencies: [
+        "IdentitySvc", "MainstreetAPI", "Postgres", "RPC", "ServiceKit", "TimeZones",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],

@@ -19,11 +19,12 @@ ARROWS = {
     "Postgres": {"CLibpq"},
     "Jobs": {"Postgres", "TimeZones"},
     "ServiceKit": {"HTTP2", "Jobs", "MainstreetAPI", "Postgres", "RPC", "Schema"},
+    "IdentitySvc": {"CCrypt", "MainstreetAPI", "Postgres", "RPC", "ServiceKit", "TimeZones"},
     "StoreSvc": {"Gzip", "Jobs", "MainstreetAPI", "Postgres", "RPC", "Schema", "ServiceKit", "TimeZones"},
     "Edge": {"Gzip", "HTTP2", "MainstreetAPI", "RPC", "Schema", "ServiceKit"},
 }
 IMPORT = re.compile(r"^\s*(?:@\w+ +)*(?:(?:public|package|internal|private|fileprivate) +)?import +(?:\w+ +)?(\w+)", re.M)
-OURS = set(ARROWS) | SERVICES | {"CNghttp2", "CProtobufC", "CLibpq", "CZlib", "CMainstreetProto"}
+OURS = set(ARROWS) | SERVICES | {"CNghttp2", "CProtobufC", "CLibpq", "CZlib", "CCrypt", "CMainstreetProto"}
 # A decision is made of values alone: no database, no clock, no chance.
 RULES = re.compile(r"(Rules|Engine|Policy)\.swift$")
 FORBIDDEN_IN_SOURCES = {

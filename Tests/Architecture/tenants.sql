@@ -27,7 +27,19 @@ WITH added_to (name) AS (
     -- Deletes answers that have expired; of others it sees none.
     ('idempotency_sweep'),
     -- Makes tables, and reads none.
-    ('ensure_poll_partitions')
+    ('ensure_poll_partitions'), ('ensure_audit_partition'),
+
+    -- Identity's. One row, for who has what proves it: a key, a session's token, an invitation's, an email, an id.
+    ('api_key_of_hash'), ('session_of_token'), ('session_standing'), ('invitation_of_token'), ('account_signing_in'),
+    ('account_find'), ('tenant_of_slug'),
+    -- The names of the members of the tenant the transaction acts for, and a slug for it.
+    ('members'), ('claim_slug'),
+    -- Change accounts and sessions, which are no tenant's.
+    ('account_add'), ('account_set_password'), ('platform_admin_add'), ('session_open'), ('session_rotate'),
+    ('sessions_end'), ('sign_in_states'), ('sign_in_save'),
+    -- About keys that sign for all, what was revoked of whom, and budgets by their names.
+    ('signing_keys_all'), ('signing_key_add'), ('signing_keys_withdraw'), ('revoke'), ('revocation_bounds'),
+    ('revocations_after'), ('lease_budgets'), ('forget')
 ), schemas AS (
   SELECT oid, nspname FROM pg_namespace WHERE to_regclass(quote_ident(nspname) || '.schema_migrations') IS NOT NULL
 ), tables AS (

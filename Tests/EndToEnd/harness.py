@@ -110,6 +110,7 @@ class Database:
     def make_schemas(self):
         subprocess.run(
             ["psql", "-Xq", self.url("postgres"), "-v", "store_owner_password=x", "-v", "store_password=x"]
+            + ["-v", "identity_owner_password=x", "-v", "identity_password=x"]
             + ["-f", str(ROOT / "deploy/postgres/roles.sql")],
             check=True,
             capture_output=True,

@@ -43,7 +43,7 @@ package protocol IdentityService: Sendable {
   /// Tells who the caller is.
   func getCaller(_ request: GetCallerRequest, _ context: CallContext) async throws -> GetCallerResponse
 
-  /// Changes the caller's own password and signs out all other sessions.
+  /// Changes the caller's own password and signs out all sessions but the one whose refresh token is given.
   func changePassword(_ request: ChangePasswordRequest, _ context: CallContext) async throws -> Empty
 
   /// Lists the members of the caller's tenant, in the order they joined.
@@ -55,7 +55,8 @@ package protocol IdentityService: Sendable {
   /// Takes a member's place away and signs the member out here.
   func removeMember(_ request: RemoveMemberRequest, _ context: CallContext) async throws -> Empty
 
-  /// Offers a place. The answer holds the token that takes it, this once, for whoever passes it on.
+  /// Offers a place, for a week. The answer holds the token that takes it, this once, for whoever passes it on. An
+  /// invitation of the same address that is open already is withdrawn.
   func createInvitation(_ request: CreateInvitationRequest, _ context: CallContext) async throws
     -> CreateInvitationResponse
 
@@ -85,7 +86,8 @@ package protocol IdentityService: Sendable {
   /// Revokes a key, everywhere within five seconds.
   func revokeApiKey(_ request: RevokeApiKeyRequest, _ context: CallContext) async throws -> Empty
 
-  /// Lists what was done that bears on who may do what, the newest first.
+  /// Lists what was done that bears on who may do what, the newest first. A platform admin who acts in no tenant reads
+  /// what belongs to none.
   func listAuditEvents(_ request: ListAuditEventsRequest, _ context: CallContext) async throws
     -> ListAuditEventsResponse
 }
@@ -105,10 +107,12 @@ extension IdentityService {
         .unary("GetKeySet", access: .public, self.getKeySet),
         .unary(
           "GetTenant",
-          access: .roles(["owner", "admin", "manager", "staff", "viewer"], scopes: ["tenant.read"]),
+          access: .roles(
+            ["owner", "admin", "manager", "staff", "viewer", "platform_admin"], scopes: ["tenant.read"]),
           self.getTenant),
         .unary(
-          "UpdateTenant", access: .roles(["owner", "admin"], scopes: ["tenant.write"]), self.updateTenant),
+          "UpdateTenant", access: .roles(["owner", "admin", "platform_admin"], scopes: ["tenant.write"]),
+          self.updateTenant),
         .unary(
           "GetCaller",
           access: .roles(
@@ -120,23 +124,38 @@ extension IdentityService {
             ["owner", "admin", "manager", "staff", "viewer", "customer", "platform_admin"], scopes: []),
           self.changePassword),
         .unary(
-          "ListMembers", access: .roles(["owner", "admin", "manager"], scopes: ["members.read"]),
+          "ListMembers",
+          access: .roles(["owner", "admin", "manager", "platform_admin"], scopes: ["members.read"]),
           self.listMembers),
-        .unary("UpdateMember", access: .roles(["owner", "admin"], scopes: []), self.updateMember),
-        .unary("RemoveMember", access: .roles(["owner", "admin"], scopes: []), self.removeMember),
-        .unary("CreateInvitation", access: .roles(["owner", "admin"], scopes: []), self.createInvitation),
-        .unary("ListInvitations", access: .roles(["owner", "admin"], scopes: []), self.listInvitations),
-        .unary("RevokeInvitation", access: .roles(["owner", "admin"], scopes: []), self.revokeInvitation),
+        .unary(
+          "UpdateMember", access: .roles(["owner", "admin", "platform_admin"], scopes: []), self.updateMember),
+        .unary(
+          "RemoveMember", access: .roles(["owner", "admin", "platform_admin"], scopes: []), self.removeMember),
+        .unary(
+          "CreateInvitation", access: .roles(["owner", "admin", "platform_admin"], scopes: []),
+          self.createInvitation),
+        .unary(
+          "ListInvitations", access: .roles(["owner", "admin", "platform_admin"], scopes: []),
+          self.listInvitations),
+        .unary(
+          "RevokeInvitation", access: .roles(["owner", "admin", "platform_admin"], scopes: []),
+          self.revokeInvitation),
         .unary("AcceptInvitation", access: .public, self.acceptInvitation),
         .unary(
-          "CreateApiKey", access: .roles(["owner", "admin"], scopes: ["keys.write"]), self.createApiKey),
-        .unary("ListApiKeys", access: .roles(["owner", "admin"], scopes: ["keys.read"]), self.listApiKeys),
+          "CreateApiKey", access: .roles(["owner", "admin", "platform_admin"], scopes: ["keys.write"]),
+          self.createApiKey),
         .unary(
-          "RotateApiKey", access: .roles(["owner", "admin"], scopes: ["keys.write"]), self.rotateApiKey),
+          "ListApiKeys", access: .roles(["owner", "admin", "platform_admin"], scopes: ["keys.read"]),
+          self.listApiKeys),
         .unary(
-          "RevokeApiKey", access: .roles(["owner", "admin"], scopes: ["keys.write"]), self.revokeApiKey),
+          "RotateApiKey", access: .roles(["owner", "admin", "platform_admin"], scopes: ["keys.write"]),
+          self.rotateApiKey),
         .unary(
-          "ListAuditEvents", access: .roles(["owner", "admin"], scopes: ["audit.read"]), self.listAuditEvents),
+          "RevokeApiKey", access: .roles(["owner", "admin", "platform_admin"], scopes: ["keys.write"]),
+          self.revokeApiKey),
+        .unary(
+          "ListAuditEvents", access: .roles(["owner", "admin", "platform_admin"], scopes: ["audit.read"]),
+          self.listAuditEvents),
       ]
     )
   }
@@ -224,7 +243,7 @@ package struct IdentityServiceClient: Sendable {
     try await client.unary(methods.getCaller, request, options)
   }
 
-  /// Changes the caller's own password and signs out all other sessions.
+  /// Changes the caller's own password and signs out all sessions but the one whose refresh token is given.
   package func changePassword(_ request: ChangePasswordRequest, options: CallOptions = CallOptions())
     async throws -> ClientResponse<Empty>
   {
@@ -252,7 +271,8 @@ package struct IdentityServiceClient: Sendable {
     try await client.unary(methods.removeMember, request, options)
   }
 
-  /// Offers a place. The answer holds the token that takes it, this once, for whoever passes it on.
+  /// Offers a place, for a week. The answer holds the token that takes it, this once, for whoever passes it on. An
+  /// invitation of the same address that is open already is withdrawn.
   package func createInvitation(_ request: CreateInvitationRequest, options: CallOptions = CallOptions())
     async throws -> ClientResponse<CreateInvitationResponse>
   {
@@ -309,7 +329,8 @@ package struct IdentityServiceClient: Sendable {
     try await client.unary(methods.revokeApiKey, request, options)
   }
 
-  /// Lists what was done that bears on who may do what, the newest first.
+  /// Lists what was done that bears on who may do what, the newest first. A platform admin who acts in no tenant reads
+  /// what belongs to none.
   package func listAuditEvents(_ request: ListAuditEventsRequest, options: CallOptions = CallOptions())
     async throws -> ClientResponse<ListAuditEventsResponse>
   {
@@ -636,7 +657,7 @@ package struct LoginRequest: Hashable, Sendable {
   package var email: String
   /// The account's password.
   package var password: String
-  /// Slug of the tenant to act in; the one joined first unless told.
+  /// Slug of the tenant to act in; the one joined first unless told. A platform admin acts in none unless told.
   package var tenant: String?
 
   package init(email: String = "", password: String = "", tenant: String? = nil) {
@@ -699,7 +720,7 @@ extension LoginRequest {
 
 /// A person who is signed in.
 package struct LoginResponse: Hashable, Sendable {
-  /// The tenant.
+  /// The tenant; unset for a platform admin who acts in none.
   package var studio: Tenant?
   /// Access token: a JWT for `Authorization: Bearer`, good for ten minutes.
   package var token: String
