@@ -13,27 +13,27 @@ extension Edge {
     let storeCircuit = Circuit("store", logger: context.logger)
     let store = RPCClient(
       target: try settings.target("store.target"),
-      configuration: try context.rpcClient("store", .edge, interceptors: [storeCircuit.interceptor]),
+      configuration: try context.rpcClient("store", .internal, interceptors: [storeCircuit.interceptor]),
       eventLoopGroup: context.eventLoopGroup, logger: context.logger)
+    let access = try access(context)
     let schema = try DescriptorSet(serialized: descriptorSet)
-    let clients = ["mainstreet.store.v1.StoreService": store]
+    let clients = [
+      "mainstreet.store.v1.StoreService": store, "mainstreet.identity.v1.IdentityService": access.identity,
+    ]
     let routes = try RouteTable(schema: schema, clients: clients, metrics: MetricsSystem.factory)
     let documentation = try Documentation(
       OpenAPI.document(of: schema, services: Set(clients.keys)), assets: settings.optional("docs.assets"))
-    let credentials = try Credentials(
-      developmentPrincipal: settings.string("development.principal"),
-      apiKey: settings.optional("development.api.key"))
-    context.logger.warning(
-      "every request acts as the development principal", metadata: ["tenant": "\(credentials.tenant)"])
     let reads = ReadCache()
     let health = PlatformHealth(
-      [.init(name: "store", client: try healthClient("store", context))], reads: reads,
-      isServing: { context.readiness.isReady })
+      [
+        .init(name: "store", client: try healthClient("store", context)),
+        .init(name: "identity", client: try healthClient("identity", context)),
+      ], reads: reads, isServing: { context.readiness.isReady })
     let traces = RequestTraces(tracer: context.tracer)
     let cors = try settings.cors()
     let gateway = Gateway(
       routes: routes.trie, documentation: documentation, health: health, reads: reads, traces: traces,
-      credentials: credentials, limits: try settings.bodyLimits(), cors: cors,
+      admit: access.gatekeeper.admit, limits: try settings.bodyLimits(), cors: cors,
       unrouted: .unrouted(factory: MetricsSystem.factory), logger: context.logger)
     let accessLog = AccessLog(logger: context.logger)
     let server = HTTPServer(
@@ -49,12 +49,12 @@ extension Edge {
         }),
       logger: context.logger,
       onListening: { context.readiness.announce("http", at: $0) })
-    return [store] + health.clients + [health, server]
+    return [store] + access.services + health.clients + [health, server]
   }
 
   /// Asks the instances of a service how they are, also those that say they do not serve.
   private static func healthClient(_ target: String, _ context: ServiceContext) throws -> RPCClient {
-    var configuration = try context.settings.rpcClient(target, .edge)
+    var configuration = try context.settings.rpcClient(target, .internal)
     configuration.healthService = nil
     configuration.policies.general.readiness = .failFast
     return RPCClient(
@@ -63,19 +63,29 @@ extension Edge {
   }
 }
 
-extension RPCClient.Configuration {
-  /// How the Edge calls services: what the contract calls idempotent is made again, three times in all, when it fails
-  /// with UNAVAILABLE, and anything that never reached a handler in any case. A service that restarts is waited for,
-  /// but not as long as a request may take: one that is down should be known to be.
-  static var edge: Self {
-    var configuration = Self()
-    configuration.policies.general.readiness = .wait(atMost: .seconds(2))
-    // gRPC's own pauses, a second to two minutes, are made for servers across the Internet and clients by the million.
-    // These are a rack away and know their few callers: one that restarted should be found within a second.
-    configuration.backoff.initial = .milliseconds(100)
-    configuration.backoff.maximum = .seconds(1)
-    // An instance that starts, drains or has lost its database says so before calls fail.
-    configuration.healthService = ""
-    return configuration
+extension Edge {
+  /// Who finds out who is calling, and what it needs to run.
+  private static func access(
+    _ context: ServiceContext
+  ) throws -> (gatekeeper: Gatekeeper, identity: RPCClient, services: [any Service]) {
+    let settings = context.settings
+    let client = RPCClient(
+      target: try settings.target("identity.target"),
+      configuration: try context.rpcClient("identity", .internal),
+      eventLoopGroup: context.eventLoopGroup, logger: context.logger)
+    let identity = AccessServiceClient(client)
+    let own = ServicePrincipal(
+      name: name, secret: try settings.string("service.secret"), from: identity, readiness: context.readiness,
+      logger: context.logger)
+    let callers = Callers(
+      identity: identity, own: own, metrics: MetricsSystem.factory, logger: context.logger)
+    let limits = RateLimits(try settings.rateLimits())
+    let leases = BudgetLeases(
+      limits, identity: identity, own: own, holder: RequestID.make(), metrics: MetricsSystem.factory,
+      logger: context.logger)
+    let gatekeeper = Gatekeeper(
+      callers: callers, own: own, limits: limits, sizes: try settings.budgetSizes(),
+      proxies: try settings.int("proxies", in: 0...10))
+    return (gatekeeper, client, [client, own, callers, leases])
   }
 }

@@ -21,13 +21,13 @@ struct Edge: ServiceProgram {
           "Where StoreSvc is: host:port, with all that DNS has for it; unix:/path; or several, with commas."
       ),
       Setting(
-        "development.principal",
-        help: "Whom every request acts for, as v0;tenant=<uuid>;subject=<text>;roles=<role>,<role>."),
-      Setting(
-        "development.api.key", optional: true, secret: true,
-        help: "The X-API-Key that is accepted; requests may also come without one."),
-      Setting(
         "docs.assets", optional: true,
         help: "The folder of Swagger UI's files; without it the docs page only links to the description."),
-    ] + Setting.http + Setting.rpcClient("store", .edge)
+      Setting(
+        "proxies", default: "0",
+        help:
+          "How many proxies in front append to X-Forwarded-For; with 0 nobody is believed who says it is one."
+      ),
+    ] + Setting.http + Setting.rpcClient("store", .internal) + Setting.identity + [.serviceSecret]
+    + Setting.limits
 }

@@ -13,6 +13,7 @@ extension StoreSvc {
     } catch {
       throw StartupFailure("the time zone database is not installed; install the package tzdata")
     }
+    let identity = try context.identity()
     let database = try await context.database(of: StoreSvc.self)
     let jobs = Jobs(postgres: database.client, logger: context.logger)
     let secret = try context.sealingSecret()
@@ -22,7 +23,7 @@ extension StoreSvc {
     let service = StoreService(
       postgres: database.client, idempotency: idempotency, cursors: CursorSigner(secret, list: "stores"),
       jobs: jobs, zones: zones)
-    return [
+    return identity.services + [
       database, jobs, idempotency, GenerateReport.worker(jobs, zones: zones, logger: context.logger),
       try context.rpcServer(
         [
@@ -31,7 +32,7 @@ extension StoreSvc {
             jobs: jobs, queues: [GenerateReport.queue], cursors: CursorSigner(secret, list: "dead jobs")
           ).serviceDefinition,
         ],
-        interceptors: [.databaseErrors]),
+        verifier: identity.verifier, interceptors: [.databaseErrors]),
     ]
   }
 }

@@ -8,7 +8,7 @@ import ServiceLifecycle
 struct StoreSvc: MigratingProgram {
   static let name = "store"
   static let summary = "Stores, opening hours, status polls and uptime reports."
-  static let settings = Setting.postgres + Setting.rpc + [Setting.sealingSecret]
+  static let settings = Setting.postgres + Setting.rpc + Setting.identity + [.sealingSecret]
   static let listeners = ["grpc"]
 
   static func main() async { await run() }

@@ -2,6 +2,7 @@ import Logging
 import MainstreetAPI
 import Metrics
 import NIOCore
+import NIOHTTP1
 import NIOPosix
 import RPC
 import Schema
@@ -28,7 +29,13 @@ struct EdgeUnderTest: Sendable {
   }
 
   static let tenant = "0190b3a2-7b1e-7cc3-98c4-dc0c0c07398f"
-  static let key = "msk_test_key"
+  /// What services are told of who calls, where a test is about something else.
+  static let principal = "v1.test.claims.signature"
+  static let admitsEveryone: Admit = { _, _, _ in
+    .admitted(
+      Gatekeeper.Pass(principal: principal, tenant: tenant, audience: principal, address: "", budgets: []))
+  }
+  typealias Admit = @Sendable (HTTPHeaders, SocketAddress?, Route) throws(Problem) -> Gatekeeper.Decision
 }
 
 /// - Parameter methods: of `mainstreet.store.v1.StoreService`, on bytes.
@@ -38,7 +45,7 @@ func withEdge<Result: Sendable>(
   takesPlaintextHTTP2: Bool = false, metrics: any MetricsFactory = NOOPMetricsHandler.instance,
   contract: [UInt8]? = nil, interceptors: [ClientInterceptor] = [],
   identity: [MethodDefinition] = [], reads: ReadCache = ReadCache(), tracer: Tracer? = nil,
-  log: Logger = .quiet,
+  log: Logger = .quiet, admit: @escaping EdgeUnderTest.Admit = EdgeUnderTest.admitsEveryone,
   body: (EdgeUnderTest) async throws -> Result
 ) async throws -> Result {
   var configuration = RPCServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
@@ -59,8 +66,9 @@ func withEdge<Result: Sendable>(
     try await withEdge(
       store: RPCAddress.tcp(host: "127.0.0.1", port: try await server.boundAddress.port ?? 0),
       limits: limits, callLimits: callLimits, cors: cors, tls: tls, takesPlaintextHTTP2: takesPlaintextHTTP2,
-      metrics: metrics, contract: contract, interceptors: interceptors, reads: reads, tracer: tracer, log: log,
-      services: services.map(\.name), body: body)
+      metrics: metrics, contract: contract, interceptors: interceptors, reads: reads, tracer: tracer,
+      log: log,
+      services: services.map(\.name), admit: admit, body: body)
   }
 }
 
@@ -72,9 +80,10 @@ func withEdge<Result: Sendable>(
   interceptors: [ClientInterceptor] = [], health: PlatformHealth? = nil, reads: ReadCache = ReadCache(),
   tracer: Tracer? = nil, log: Logger = .quiet,
   services: [String] = ["mainstreet.store.v1.StoreService"],
+  admit: @escaping EdgeUnderTest.Admit = EdgeUnderTest.admitsEveryone,
   body: (EdgeUnderTest) async throws -> Result
 ) async throws -> Result {
-  var configuration = RPCClient.Configuration.edge
+  var configuration = RPCClient.Configuration.internal
   configuration.policies.general.readiness = .wait(atMost: patience)
   configuration.metrics = metrics
   configuration.interceptors = interceptors
@@ -88,10 +97,7 @@ func withEdge<Result: Sendable>(
   let gateway = Gateway(
     routes: routes.trie, documentation: try documentation ?? documentationOfStores.get(),
     health: health ?? PlatformHealth([], reads: reads, isServing: { true }), reads: reads,
-    traces: traces,
-    credentials: try Credentials(
-      developmentPrincipal: "v0;tenant=\(EdgeUnderTest.tenant);subject=test;roles=owner",
-      apiKey: EdgeUnderTest.key),
+    traces: traces, admit: admit,
     limits: callLimits, cors: cors, unrouted: .unrouted(factory: metrics), logger: .quiet)
   let (addresses, found) = AsyncStream<SocketAddress>.makeStream()
   let server = HTTPServer(

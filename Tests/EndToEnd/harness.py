@@ -1,6 +1,8 @@
 """Starts the real executables against a real Postgres, for tests that look from outside only."""
 
+import base64
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -14,13 +16,32 @@ import tempfile
 import time
 import urllib.parse
 import uuid
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("MAINSTREET_BIN", ROOT / ".build/debug"))
 PG_BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+ROLES = ("store", "identity")
 REAL_DATA = pathlib.Path(os.environ.get("MAINSTREET_DATA", ROOT.parent / "shared/data")) / "store-monitoring"
 TENANT = "0190a0a0-0000-7000-8000-000000000001"
-API_KEY = "msk_test_endtoend"
+STRANGER = "0190a0a0-0000-7000-8000-00000000000f"
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def api_key(seed):
+    """A key in the documented form, made by nobody but us: 32 digits and the CRC-32 of what stands before it."""
+    body = f"msk_test_{seed:k<32}"
+    number, checksum = zlib.crc32(body.encode()), ""
+    for _ in range(6):
+        number, digit = divmod(number, 62)
+        checksum = DIGITS[digit] + checksum
+    return f"{body}_{checksum}"
+
+
+API_KEY, STRANGERS_KEY = api_key("EndToEnd"), api_key("Stranger")
+SECRETS = {"edge": "the-edge-knows-this"}
+# Tests ask as fast as they can; those of the limits begin an Edge of their own.
+NO_LIMITS = {f"MAINSTREET_EDGE_LIMITS_{name}": "10000000" for name in ("INGEST", "QUERY", "AUTH", "WRITE")}
 
 
 def eventually(condition, timeout=30, what="the condition"):
@@ -109,8 +130,8 @@ class Database:
 
     def make_schemas(self):
         subprocess.run(
-            ["psql", "-Xq", self.url("postgres"), "-v", "store_owner_password=x", "-v", "store_password=x"]
-            + ["-v", "identity_owner_password=x", "-v", "identity_password=x"]
+            ["psql", "-Xq", self.url("postgres")]
+            + [part for role in ROLES for part in ("-v", f"{role}_owner_password=x", "-v", f"{role}_password=x")]
             + ["-f", str(ROOT / "deploy/postgres/roles.sql")],
             check=True,
             capture_output=True,
@@ -164,6 +185,24 @@ class Process:
         self.addresses = json.loads(self.ready_file.read_text())
         return self
 
+    def command(self, *arguments):
+        """Runs another of its commands to the end; what it printed."""
+        done = subprocess.run(
+            [BIN / self.executable, *arguments],
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (self.executable, arguments[:1], done.stderr[-2000:])
+        return done.stdout
+
+    def wait_until_ready(self):
+        eventually(
+            lambda: http_get(self.addresses["admin"], "/readyz")[0] == 200,
+            what=f"{self.executable} ready to take work",
+        )
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
@@ -189,37 +228,66 @@ class Process:
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
 
+def identity_environment(database):
+    """IdentitySvc on a database, where the Edge of tests is known."""
+    secrets = [f"{name}={hashlib.sha256(secret.encode()).hexdigest()}" for name, secret in SECRETS.items()]
+    return {
+        "MAINSTREET_IDENTITY_DATABASE_URL": database.url("mainstreet_identity"),
+        "MAINSTREET_IDENTITY_OWNER_DATABASE_URL": database.url("mainstreet_identity_owner"),
+        "MAINSTREET_IDENTITY_GRPC_LISTEN": "127.0.0.1:0",
+        "MAINSTREET_IDENTITY_KEY_ENCRYPTION_KEY": base64.b64encode(b"0123456789abcdef" * 2).decode(),
+        "MAINSTREET_IDENTITY_SERVICE_SECRETS": ",".join(secrets),
+        "MAINSTREET_IDENTITY_SIGNUP_OPEN": "true",
+        "MAINSTREET_IDENTITY_API_KEY_ENVIRONMENT": "test",
+    }
+
+
+def edge_environment(store="127.0.0.1:1", identity="127.0.0.1:1"):
+    """An Edge in front of what listens there, or of nothing."""
+    return {
+        "MAINSTREET_EDGE_LISTEN": "127.0.0.1:0",
+        "MAINSTREET_EDGE_STORE_TARGET": store,
+        "MAINSTREET_EDGE_IDENTITY_TARGET": identity,
+        "MAINSTREET_EDGE_SERVICE_SECRET": SECRETS["edge"],
+        **NO_LIMITS,
+    }
+
+
 class Platform:
-    """StoreSvc and Edge on a fresh database."""
+    """IdentitySvc, StoreSvc and Edge on a fresh database, with two tenants that have a key each."""
 
     def __init__(self, admin_url):
         self.directory = tempfile.TemporaryDirectory(prefix="mainstreet-e2e-")
         self.database = Database(admin_url)
+        self.identity = Process(self.directory.name, "IdentitySvc", identity_environment(self.database))
+        self.identity.command("migrate")
+        for tenant, key in ((TENANT, API_KEY), (STRANGER, STRANGERS_KEY)):
+            self.seed_tenant(tenant, key)
+        self.identity.start()
         self.store = Process(self.directory.name, "StoreSvc", self._store_environment())
         self.migrate()
         self.store.start()
         self.edge = Process(self.directory.name, "Edge", self._edge_environment()).start()
+        for process in (self.identity, self.store, self.edge):
+            process.wait_until_ready()
+
+    def seed_tenant(self, tenant, key):
+        self.identity.command("seed-tenant", "--id", tenant, "--name", "End to end", "--api-key", key)
 
     def _store_environment(self):
         return {
             "MAINSTREET_STORE_DATABASE_URL": self.database.url("mainstreet_store"),
             "MAINSTREET_STORE_OWNER_DATABASE_URL": self.database.url("mainstreet_store_owner"),
             "MAINSTREET_STORE_GRPC_LISTEN": "127.0.0.1:0",
-            "MAINSTREET_STORE_TRUST_DEVELOPMENT_PRINCIPAL": "true",
+            "MAINSTREET_STORE_IDENTITY_TARGET": self.identity.addresses["grpc"],
+            "MAINSTREET_STORE_SEALING_SECRET": "what only the instances of StoreSvc know, 32 bytes or more",
         }
 
     def _edge_environment(self):
-        return {
-            "MAINSTREET_EDGE_LISTEN": "127.0.0.1:0",
-            "MAINSTREET_EDGE_STORE_TARGET": self.store.addresses["grpc"],
-            "MAINSTREET_EDGE_DEVELOPMENT_PRINCIPAL": f"v0;tenant={TENANT};subject=e2e;roles=owner",
-            "MAINSTREET_EDGE_DEVELOPMENT_API_KEY": API_KEY,
-        }
+        return edge_environment(self.store.addresses["grpc"], self.identity.addresses["grpc"])
 
     def migrate(self):
-        subprocess.run(
-            [BIN / "StoreSvc", "migrate"], env={**os.environ, **self.store.environment}, check=True, capture_output=True
-        )
+        self.store.command("migrate")
 
     def restart_store(self):
         """Starts StoreSvc again where the Edge knows it, and waits for the Edge to notice."""
@@ -227,7 +295,12 @@ class Platform:
         eventually(lambda: self.request("GET", "/stores")[0] == 200, timeout=3, what="the Edge reaching StoreSvc")
 
     def request(self, method, path, body=None, headers=None):
-        return http_request(self.edge.addresses["http"], method, path, body, headers)
+        """With the tenant's key, unless the request shows another credential, or `None` in its place."""
+        shown = {"X-API-Key": API_KEY, **(headers or {})}
+        if "Authorization" in shown:
+            del shown["X-API-Key"]
+        shown = {name: value for name, value in shown.items() if value is not None}
+        return http_request(self.edge.addresses["http"], method, path, body, shown)
 
     def json(self, method, path, value=None, expect=200):
         body = None if value is None else json.dumps(value).encode()
@@ -258,10 +331,10 @@ class Platform:
 
     def stop(self):
         """Ends everything; shows what the programs complained of, for when the test failed."""
-        for process in (self.store, self.edge):
+        for process in (self.identity, self.store, self.edge):
             print(*(line for line in process.log.read_text().splitlines() if '"level":"error"' in line), sep="\n")
-        self.edge.stop()
-        self.store.stop()
+        for process in (self.edge, self.store, self.identity):
+            process.stop()
         self.database.drop()
         self.directory.cleanup()
 

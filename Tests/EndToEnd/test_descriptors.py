@@ -9,22 +9,13 @@ import time
 
 import pytest
 
-from harness import API_KEY, TENANT, Process, eventually, http_get
+from harness import Process, edge_environment, eventually, http_get
 
 
 @pytest.fixture
 def edge(tmp_path):
     """An Edge with nothing behind it."""
-    edge = Process(
-        tmp_path,
-        "Edge",
-        {
-            "MAINSTREET_EDGE_LISTEN": "127.0.0.1:0",
-            "MAINSTREET_EDGE_STORE_TARGET": "127.0.0.1:1",
-            "MAINSTREET_EDGE_DEVELOPMENT_PRINCIPAL": f"v0;tenant={TENANT};subject=e2e;roles=owner",
-            "MAINSTREET_EDGE_DEVELOPMENT_API_KEY": API_KEY,
-        },
-    )
+    edge = Process(tmp_path, "Edge", edge_environment())
     yield edge
     edge.stop()
 

@@ -152,8 +152,8 @@ def test_a_start_that_cannot_go_on_says_why(platform):
     taken = platform.store.addresses["grpc"]
     assert taken in failed_start("StoreSvc", store, "--grpc-listen", taken)
     assert "MAINSTREET_STORE_DATABASE_URL" in failed_start("StoreSvc", {})
-    assert "DEVELOPMENT_PRINCIPAL" in failed_start(
-        "Edge", {key: value for key, value in edge.items() if "PRINCIPAL" not in key}
+    assert "MAINSTREET_EDGE_SERVICE_SECRET" in failed_start(
+        "Edge", {key: value for key, value in edge.items() if "SECRET" not in key}
     )
     assert "--no-such-flag" in failed_start("Edge", edge, "--no-such-flag", "1")
     nowhere = "postgresql:///x?host=/nonexistent"

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from contract import PRINCIPAL, call, connect, message, pool, store
+from contract import call, connect, message, pool, principal, store, strangers_principal
 from harness import eventually, http_get
 
 V1 = "mainstreet.store.v1."
@@ -21,8 +21,14 @@ def channel(shared_platform):
         yield channel
 
 
-def create(channel, name="Loop Pizza", **fields):
-    return store(channel, "CreateStore")(message(V1 + "CreateStoreRequest", name=name, **fields), metadata=PRINCIPAL)
+@pytest.fixture(scope="module")
+def owner(shared_platform):
+    """The metadata of calls that act for the tenant."""
+    return principal(shared_platform)
+
+
+def create(channel, owner, name="Loop Pizza", **fields):
+    return store(channel, "CreateStore")(message(V1 + "CreateStoreRequest", name=name, **fields), metadata=owner)
 
 
 def failure(stub, *arguments, **options):
@@ -31,26 +37,26 @@ def failure(stub, *arguments, **options):
     return caught.value
 
 
-def test_a_store_is_created_read_and_listed(channel):
-    created = create(channel, "Loop Pizza", timezone="America/New_York", external_id="grpc-1")
-    read = store(channel, "GetStore")(message(V1 + "GetStoreRequest", store_id=created.store_id), metadata=PRINCIPAL)
+def test_a_store_is_created_read_and_listed(channel, owner):
+    created = create(channel, owner, "Loop Pizza", timezone="America/New_York", external_id="grpc-1")
+    read = store(channel, "GetStore")(message(V1 + "GetStoreRequest", store_id=created.store_id), metadata=owner)
     assert (read.name, read.timezone, read.external_id) == ("Loop Pizza", "America/New_York", "grpc-1")
-    listed = store(channel, "ListStores")(message(V1 + "ListStoresRequest", limit=100), metadata=PRINCIPAL)
+    listed = store(channel, "ListStores")(message(V1 + "ListStoresRequest", limit=100), metadata=owner)
     assert created.store_id in [one.store_id for one in listed.stores]
 
 
-def test_a_csv_is_streamed_in_and_a_report_streamed_out(channel):
+def test_a_csv_is_streamed_in_and_a_report_streamed_out(channel, owner):
     lines = [b"store_id,status,timestamp_utc\n"]
     lines += [b"g%d,active,2023-01-25 %02d:00:00 UTC\n" % (store, hour) for store in range(20) for hour in range(18)]
     parts = (message("google.api.HttpBody", content_type="text/csv", data=line) for line in lines)
-    summary = store(channel, "ImportPolls")(parts, metadata=PRINCIPAL)
+    summary = store(channel, "ImportPolls")(parts, metadata=owner)
     assert (summary.accepted, summary.rejected, summary.stores_created) == (360, 0, 20)
 
-    triggered = store(channel, "TriggerReport")(message(V1 + "TriggerReportRequest"), metadata=PRINCIPAL)
+    triggered = store(channel, "TriggerReport")(message(V1 + "TriggerReportRequest"), metadata=owner)
 
     def csv():
         request = message(V1 + "DownloadReportRequest", report_id=triggered.report_id)
-        parts = list(store(channel, "DownloadReport")(request, metadata=PRINCIPAL))
+        parts = list(store(channel, "DownloadReport")(request, metadata=owner))
         return b"".join(part.data for part in parts) if parts[0].content_type.startswith("text/csv") else None
 
     rows = eventually(csv, what="the report").decode().splitlines()
@@ -90,7 +96,7 @@ def test_a_watch_is_told_of_a_shutdown_and_does_not_hold_it_up(platform):
         assert time.monotonic() - began < 15
 
 
-def test_reflection_tells_the_official_client_the_contract(channel):
+def test_reflection_tells_the_official_client_the_contract(channel, owner):
     database = ProtoReflectionDescriptorDatabase(channel)
     assert database.get_services() == [
         "grpc.health.v1.Health",
@@ -115,7 +121,7 @@ def test_reflection_tells_the_official_client_the_contract(channel):
         request_serializer=request.SerializeToString,
         response_deserializer=response.FromString,
     )
-    assert stub(request(limit=1), metadata=PRINCIPAL) is not None
+    assert stub(request(limit=1), metadata=owner) is not None
 
 
 def test_reflection_v1_answers_each_request_in_turn(channel):
@@ -144,8 +150,8 @@ def test_reflection_v1_answers_each_request_in_turn(channel):
     assert file.source_code_info.location and file.service[0].method[0].options.ByteSize() > 0
 
 
-def test_connections_and_calls_are_shown_to_the_operator(channel, shared_platform):
-    create(channel)
+def test_connections_and_calls_are_shown_to_the_operator(channel, shared_platform, owner):
+    create(channel, owner)
     status, _, body = http_get(shared_platform.store.addresses["admin"], "/connections")
     connections = json.loads(body)
     assert status == 200 and sum(one["callsTotal"] for one in connections) > 0
@@ -154,31 +160,31 @@ def test_connections_and_calls_are_shown_to_the_operator(channel, shared_platfor
     assert shared_platform.store.metric("rpc_server_connections_open") >= 1
 
 
-def test_an_invalid_message_names_its_fields(channel):
-    error = failure(create, channel, "", timezone="Mars/Olympus")
+def test_an_invalid_message_names_its_fields(channel, owner):
+    error = failure(create, channel, owner, "", timezone="Mars/Olympus")
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     details = dict(error.trailing_metadata())["grpc-status-details-bin"]
     assert b"name" in details and b"timezone" in details and b"google.rpc.BadRequest" in details
 
 
-def test_bytes_that_are_no_message_are_refused(channel):
+def test_bytes_that_are_no_message_are_refused(channel, owner):
     stub = channel.unary_unary(f"/{V1}StoreService/CreateStore", request_serializer=bytes)
-    error = failure(stub, b"\x0a\xff\xff\xff\xff\xff", metadata=PRINCIPAL)
+    error = failure(stub, b"\x0a\xff\xff\xff\xff\xff", metadata=owner)
     assert error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL)
 
 
-def test_a_deadline_of_a_millisecond_ends_an_import_that_never_ends(channel):
+def test_a_deadline_of_a_millisecond_ends_an_import_that_never_ends(channel, owner):
     def forever():
         while True:
             yield message("google.api.HttpBody", content_type="text/csv", data=b"store_id,status,timestamp_utc\n")
 
-    error = failure(store(channel, "ImportPolls"), forever(), metadata=PRINCIPAL, timeout=0.001)
+    error = failure(store(channel, "ImportPolls"), forever(), metadata=owner, timeout=0.001)
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 @pytest.mark.parametrize("path", [f"/{V1}StoreService/NoSuchMethod", "/no.such.Service/Method"])
-def test_what_is_not_there_is_unimplemented(channel, path):
-    error = failure(channel.unary_unary(path, request_serializer=bytes), b"", metadata=PRINCIPAL)
+def test_what_is_not_there_is_unimplemented(channel, path, owner):
+    error = failure(channel.unary_unary(path, request_serializer=bytes), b"", metadata=owner)
     assert error.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -187,16 +193,17 @@ def test_a_call_without_a_principal_is_unauthenticated(channel):
     assert error.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_a_role_that_may_not_write_is_refused(channel):
-    viewer = ((PRINCIPAL[0][0], PRINCIPAL[0][1].replace("owner", "viewer")),)
+def test_a_key_that_may_not_write_is_refused(channel, shared_platform):
+    made = {"name": "Reads", "scopes": ["stores.read"]}
+    viewer = principal(shared_platform, shared_platform.json("POST", "/api-keys", made, expect=201)["key"])
     stub = store(channel, "CreateStore")
     error = failure(stub, message(V1 + "CreateStoreRequest", name="x"), metadata=viewer)
     assert error.code() == grpc.StatusCode.PERMISSION_DENIED
 
 
-def test_another_tenant_sees_nothing(channel):
-    created = create(channel, "Private")
-    other = ((PRINCIPAL[0][0], "v0;tenant=0190a0a0-0000-7000-8000-00000000000f;subject=x;roles=owner"),)
+def test_another_tenant_sees_nothing(channel, owner, shared_platform):
+    created = create(channel, owner, "Private")
+    other = strangers_principal(shared_platform)
     stub = store(channel, "GetStore")
     error = failure(stub, message(V1 + "GetStoreRequest", store_id=created.store_id), metadata=other)
     assert error.code() == grpc.StatusCode.NOT_FOUND

@@ -7,19 +7,13 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
 
-from harness import API_KEY, TENANT, Process, http_get
+from harness import Process, edge_environment, http_get
 
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory):
     """Of an Edge with nothing behind it."""
-    environment = {
-        "MAINSTREET_EDGE_LISTEN": "127.0.0.1:0",
-        "MAINSTREET_EDGE_STORE_TARGET": "127.0.0.1:1",
-        "MAINSTREET_EDGE_DEVELOPMENT_PRINCIPAL": f"v0;tenant={TENANT};subject=e2e;roles=owner",
-        "MAINSTREET_EDGE_DEVELOPMENT_API_KEY": API_KEY,
-    }
-    edge = Process(tmp_path_factory.mktemp("openapi"), "Edge", environment).start()
+    edge = Process(tmp_path_factory.mktemp("openapi"), "Edge", edge_environment()).start()
     try:
         status, headers, body = http_get(edge.addresses["http"], "/openapi.json")
         assert (status, headers["content-type"]) == (200, "application/json")

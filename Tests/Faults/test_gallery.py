@@ -11,9 +11,9 @@ import subprocess
 import grpc
 import pytest
 
-from contract import PRINCIPAL, message
+from contract import message, principal
 from contract import store as rpc
-from harness import BIN, Cluster, Database, Process, eventually, psql
+from harness import API_KEY, BIN, TENANT, Cluster, Database, Process, eventually, identity_environment, psql
 
 V1 = "mainstreet.store.v1."
 PASSWORD = "correct-horse-battery"
@@ -22,7 +22,13 @@ PASSWORD = "correct-horse-battery"
 class Store:
     """StoreSvc on a cluster of its own, where its role needs its password."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, admin_url):
+        # Elsewhere, so that it outlives what happens here.
+        self.identity_database = Database(admin_url)
+        self.identity = Process(folder, "IdentitySvc", identity_environment(self.identity_database))
+        self.identity.command("migrate")
+        self.identity.command("seed-tenant", "--id", TENANT, "--name", "Faults", "--api-key", API_KEY)
+        self.identity.start()
         self.cluster = Cluster("-c", "fsync=off")
         self.database = Database(self.cluster.admin_url)
         self.cluster.query(f"ALTER ROLE mainstreet_store PASSWORD '{PASSWORD}'")
@@ -37,7 +43,7 @@ class Store:
             "MAINSTREET_STORE_DATABASE_URL": f"{self.database.url(role)}&password={password}{options}",
             "MAINSTREET_STORE_OWNER_DATABASE_URL": self.database.url("mainstreet_store_owner"),
             "MAINSTREET_STORE_GRPC_LISTEN": "127.0.0.1:0",
-            "MAINSTREET_STORE_TRUST_DEVELOPMENT_PRINCIPAL": "true",
+            "MAINSTREET_STORE_IDENTITY_TARGET": self.identity.addresses["grpc"],
             "MAINSTREET_STORE_LOG_LEVEL": "debug",
         }
 
@@ -48,6 +54,7 @@ class Store:
     def start(self, **changes):
         self.process.environment = self.environment(**changes)
         self.process.start()
+        self.process.wait_until_ready()
         return self
 
     def channel(self):
@@ -55,6 +62,11 @@ class Store:
         number = ("grpc.channel_id", len(self.channels))
         self.channels.append(grpc.insecure_channel(self.process.addresses["grpc"], options=[number]))
         return self.channels[-1]
+
+    @property
+    def owner(self):
+        """The metadata of calls that act for the tenant."""
+        return principal(self)
 
     def failed_start(self, **changes):
         """The line that a program says when it cannot start, which is its last."""
@@ -88,25 +100,27 @@ class Store:
         for channel in self.channels:
             channel.close()
         self.process.stop()
+        self.identity.stop()
+        self.identity_database.drop()
         log = self.process.log.read_text() if self.process.log.exists() else ""
         self.cluster.destroy()
         assert PASSWORD not in log
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path)
+def store(tmp_path, admin_url):
+    store = Store(tmp_path, admin_url)
     yield store
     store.end()
 
 
-def create(channel, **fields):
+def create(store, channel, **fields):
     request = message(V1 + "CreateStoreRequest", name="Loop Pizza", **fields)
-    return rpc(channel, "CreateStore")(request, metadata=PRINCIPAL, timeout=30)
+    return rpc(channel, "CreateStore")(request, metadata=store.owner, timeout=30)
 
 
-def list_stores(channel):
-    return rpc(channel, "ListStores")(message(V1 + "ListStoresRequest"), metadata=PRINCIPAL, timeout=30)
+def list_stores(store, channel):
+    return rpc(channel, "ListStores")(message(V1 + "ListStoresRequest"), metadata=store.owner, timeout=30)
 
 
 def told(error):
@@ -136,9 +150,9 @@ def shown(line):
 def test_database_down(store, show):
     store.migrate()
     channel = store.start().channel()
-    list_stores(channel)
+    list_stores(store, channel)
     store.cluster.kill()
-    error = failure(list_stores, channel)
+    error = failure(list_stores, store, channel)
     assert error[:2] == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
     line = store.logged("cannot connect to Postgres", reason="No such file|refused")
     assert line["level"] == "error"
@@ -146,7 +160,7 @@ def test_database_down(store, show):
     store.cluster.start()
     back = store.logged("connected to Postgres again")
     show("database back", "OK", shown(back))
-    list_stores(channel)
+    list_stores(store, channel)
     show("database down at start", "-", shown(down_at_start(store)))
 
 
@@ -163,10 +177,10 @@ def test_wrong_password(store, show):
     assert 'password authentication failed for user "mainstreet_store"' in line["msg"]
     show("wrong password at start", "-", shown(line))
     channel = store.start().channel()
-    list_stores(channel)
+    list_stores(store, channel)
     store.cluster.query("ALTER ROLE mainstreet_store PASSWORD 'another-horse'")
     store.cluster.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'mainstreet_store'")
-    error = failure(list_stores, channel)
+    error = failure(list_stores, store, channel)
     assert error[:2] == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
     line = store.logged("cannot connect to Postgres", reason="password authentication failed")
     show("password changed while it serves", caption(error), shown(line))
@@ -188,8 +202,8 @@ def test_missing_migration(store, show):
 def test_constraint_violation(store, show):
     store.migrate()
     channel = store.start().channel()
-    create(channel, external_id="loop-1")
-    error = failure(create, channel, external_id="loop-1")
+    create(store, channel, external_id="loop-1")
+    error = failure(create, store, channel, external_id="loop-1")
     assert error[:2] == ("ALREADY_EXISTS", "STORE_EXTERNAL_ID_TAKEN")
     line = store.logged("statement failed", sqlstate="23505")
     assert line["level"] == "debug" and "loop-1" not in line["reason"]
@@ -219,9 +233,9 @@ class Held:
 def test_statement_timeout(store, show):
     store.migrate()
     channel = store.start(options="&options=-c%20statement_timeout%3D600").channel()
-    list_stores(channel)
+    list_stores(store, channel)
     with Held(store, "store.stores"):
-        error = failure(list_stores, channel)
+        error = failure(list_stores, store, channel)
     assert error[:2] == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
     line = store.logged("slow statement", error="57014 canceling statement due to statement timeout")
     assert line["level"] == "warning"
@@ -231,9 +245,9 @@ def test_statement_timeout(store, show):
 def test_lock_timeout(store, show):
     store.migrate()
     channel = store.start().channel()
-    list_stores(channel)
+    list_stores(store, channel)
     with Held(store, "store.stores"):
-        error = failure(list_stores, channel)
+        error = failure(list_stores, store, channel)
     assert error[:2] == ("ABORTED", "CONFLICT")
     show("lock timeout", caption(error), shown(store.logged("slow statement", error="55P03 canceling statement due to lock timeout")))
 
@@ -242,13 +256,13 @@ def test_pool_full(store, show):
     """Eight transactions wait for a lock, a thousand for their turn: whoever comes then is told at once."""
     store.migrate()
     store.start()
-    one = create(store.channel())
+    one = create(store, store.channel())
     request = message(V1 + "DeleteStoreRequest", store_id=one.store_id)
     with Held(store, "store.stores"):
-        calls = []
+        calls, owner = [], store.owner
         for _ in range(6):
             delete = rpc(store.channel(), "DeleteStore")
-            calls += [delete.future(request, metadata=PRINCIPAL, timeout=30) for _ in range(200)]
+            calls += [delete.future(request, metadata=owner, timeout=30) for _ in range(200)]
         waited = store.logged("too many wait for Postgres", reason="no connection came free in time")
     errors = [told(error) for error in (call.exception(timeout=30) for call in calls) if error]
     kinds = {error[:2]: error for error in errors}

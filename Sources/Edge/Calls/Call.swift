@@ -1,8 +1,9 @@
 import NIOCore
 import NIOHTTP1
 import RPC
+import ServiceKit
 
-/// A request that found its route and may act for someone.
+/// A request that found its route.
 struct Call: Sendable {
   let route: Route
   /// Values of the path's variables, decoded.
@@ -10,9 +11,21 @@ struct Call: Sendable {
   let target: RequestTarget
   let head: HTTPRequestHead
   let requestID: String
-  let metadata: Metadata
+  var metadata: Metadata
   /// Of the caller, all that an answer may depend on; see `ReadKey`.
-  let audience: String
+  var audience = ""
+  /// Says how the budgets stand that the call is counted in.
+  var limitFields: [(name: String, value: String)] = []
+
+  /// The call as the one who may make it.
+  func admitted(by pass: Gatekeeper.Pass) -> Call {
+    var call = self
+    call.metadata.add(Principal.metadataKey, pass.principal)
+    if !pass.address.isEmpty { call.metadata.add("mainstreet-client-address", pass.address) }
+    if !route.isPublic { call.audience = pass.audience }
+    call.limitFields = RateLimitFields.fields(pass.budgets)
+    return call
+  }
 
   /// The request message: path variables, query parameters and body in one.
   ///

@@ -23,7 +23,8 @@ struct Gateway: Sendable {
   let health: PlatformHealth
   let reads: ReadCache
   var traces = RequestTraces(tracer: nil)
-  let credentials: Credentials
+  /// Who may make a call, known before any of the body is read: `Gatekeeper.admit`.
+  let admit: @Sendable (HTTPHeaders, SocketAddress?, Route) throws(Problem) -> Gatekeeper.Decision
   var limits = Limits()
   var cors = CORS.none
   /// Counts what found no route.
@@ -31,7 +32,7 @@ struct Gateway: Sendable {
   let logger: Logger
 
   /// Decides from the head alone how a request is answered.
-  func receive(_ head: HTTPRequestHead) -> Reception {
+  func receive(_ head: HTTPRequestHead, from peer: SocketAddress?) -> Reception {
     let requestID = RequestID.of(head.headers)
     let trace = traces.begin(head.headers)
     if let response = preflight(head) {
@@ -43,9 +44,10 @@ struct Gateway: Sendable {
         return Reception(
           plan: .answered(page), requestID: requestID, metrics: unrouted, trace: trace)
       }
-      let call = try admit(head, requestID, trace, to: &route)
+      let call = try recognise(head, requestID, trace, as: &route)
+      let (plan, tenant) = try plan(call, from: peer)
       return Reception(
-        plan: plan(call), requestID: requestID, route: call.route.template, tenant: credentials.tenant,
+        plan: plan, requestID: requestID, route: call.route.template, tenant: tenant,
         metrics: call.route.metrics, trace: trace)
     } catch {
       let response = error.response(to: (head.method.rawValue, path(of: head)), requestID: requestID)
@@ -84,8 +86,8 @@ struct Gateway: Sendable {
   // MARK: Admission
 
   /// - Parameter matched: the route, as soon as it is known: a request refused after that is still counted there.
-  private func admit(
-    _ head: HTTPRequestHead, _ requestID: String, _ trace: RequestTrace?, to matched: inout Route?
+  private func recognise(
+    _ head: HTTPRequestHead, _ requestID: String, _ trace: RequestTrace?, as matched: inout Route?
   ) throws(Problem) -> Call {
     guard let target = RequestTarget(head.uri) else { throw Self.routeNotFound }
     let route: Route
@@ -99,19 +101,14 @@ struct Gateway: Sendable {
     case .wrongMethod(let allowed):
       throw Problem.wrongMethod(head.method.rawValue, allowed: allowed)
     }
-    guard credentials.accept(head.headers) else {
-      throw Problem(401, "UNAUTHENTICATED", "The API key is not valid.")
-    }
-    try checkContent(of: head, for: route)
-    var metadata: Metadata = ["mainstreet-principal": credentials.principal, "x-request-id": requestID]
+    var metadata: Metadata = ["x-request-id": requestID]
     trace?.context.write(to: &metadata)
     if let key = try IdempotencyKey.of(head.headers, for: route) {
       metadata[Idempotency.metadataKey] = key
     }
     return Call(
-      route: route, variables: variables, target: target, head: head, requestID: requestID,
-      metadata: metadata,
-      audience: route.isPublic ? "" : credentials.principal)
+      route: route, variables: variables, target: target, head: head, requestID: requestID, metadata: metadata
+    )
   }
 
   /// A raw body is the service's business; any other is JSON, as it is.
@@ -133,21 +130,56 @@ struct Gateway: Sendable {
     RequestTarget(head.uri).map { String($0.path) } ?? head.uri
   }
 
+  /// Who calls, and whether they may, is known before any of the body is read. What has to be asked for first is asked by
+  /// the task that answers.
+  private func plan(
+    _ call: Call, from peer: SocketAddress?
+  ) throws(Problem) -> (plan: Reception.Plan, tenant: String?) {
+    let decision = try admit(call.head.headers, peer, call.route)
+    try checkContent(of: call.head, for: call.route)
+    switch decision {
+    case .admitted(let pass): return (plan(call.admitted(by: pass)), pass.tenant)
+    case .pending(let pass):
+      return (
+        .streamed(maxBytes: maxBodyBytes(of: call.route)) { body, responder in
+          await answer(call, responder) {
+            let call = call.admitted(by: try await pass())
+            await answer(call, responder) { try await serve(call, body, responder) }
+          }
+        }, nil
+      )
+    }
+  }
+
   private func plan(_ call: Call) -> Reception.Plan {
+    let maxBytes = maxBodyBytes(of: call.route)
     if case .raw = call.route.body {
-      return .streamed(maxBytes: limits.uploadBytes) { body, responder in
+      return .streamed(maxBytes: maxBytes) { body, responder in
         await answer(call, responder) { try await upload(call, body, responder) }
       }
     }
-    let maxBytes = call.route.rateClass == .ingest ? limits.ingestBytes : limits.jsonBytes
     return .collected(maxBytes: maxBytes) { body, responder in
-      await answer(call, responder) {
-        if case .raw = call.route.answer {
-          try await download(call, body, responder)
-        } else {
-          try await unary(call, body, responder)
-        }
-      }
+      await answer(call, responder) { try await serve(call, body, responder) }
+    }
+  }
+
+  private func maxBodyBytes(of route: Route) -> Int {
+    if case .raw = route.body { return limits.uploadBytes }
+    return route.rateClass == .ingest ? limits.ingestBytes : limits.jsonBytes
+  }
+
+  private func serve(_ call: Call, _ body: HTTPRequestBody, _ responder: HTTPResponder) async throws {
+    if case .raw = call.route.body { return try await upload(call, body, responder) }
+    var bytes = ByteBuffer()
+    while let piece = try await body.next() { bytes.writeImmutableBuffer(piece) }
+    try await serve(call, bytes, responder)
+  }
+
+  private func serve(_ call: Call, _ body: ByteBuffer, _ responder: HTTPResponder) async throws {
+    if case .raw = call.route.answer {
+      try await download(call, body, responder)
+    } else {
+      try await unary(call, body, responder)
     }
   }
 
@@ -222,7 +254,7 @@ struct Gateway: Sendable {
         if call.head.method == .HEAD { break }
         try await responder.write(piece.data)
       }
-      guard hasStarted else { return await responder.respond(HTTPResponse(HTTPResponseHead(status: 204))) }
+      guard hasStarted else { return await responder.respond(nothing(of: call)) }
       try await responder.end()
     }
   }
@@ -243,7 +275,7 @@ struct Gateway: Sendable {
   private func response(_ message: ByteBuffer, metadata: Metadata, of call: Call) throws -> HTTPResponse {
     let field: Int?
     switch call.route.answer {
-    case .nothing, .raw: return HTTPResponse(HTTPResponseHead(status: 204))
+    case .nothing, .raw: return nothing(of: call)
     case .message: field = nil
     case .field(let index): field = index
     }
@@ -256,10 +288,15 @@ struct Gateway: Sendable {
     return HTTPResponse(head, body: body)
   }
 
+  private func nothing(of call: Call) -> HTTPResponse {
+    HTTPResponse(HTTPResponseHead(status: 204, headers: call.limitFields))
+  }
+
   /// What a service may say about an answer's head.
   private func head(_ metadata: Metadata, of call: Call, contentType: String) -> HTTPResponseHead {
     let status = metadata["http-status"].flatMap { Int($0) }.flatMap { (200...299).contains($0) ? $0 : nil }
-    var head = HTTPResponseHead(status: status ?? call.route.successStatus, contentType: contentType)
+    var head = HTTPResponseHead(
+      status: status ?? call.route.successStatus, contentType: contentType, headers: call.limitFields)
     if let disposition = metadata["http-content-disposition"] {
       head.headers.append(("Content-Disposition", disposition))
     }
@@ -277,7 +314,8 @@ struct Gateway: Sendable {
     do {
       try await body()
     } catch {
-      let problem = problem(error, call)
+      var problem = problem(error, call)
+      problem.headers += call.limitFields
       let target = (call.head.method.rawValue, String(call.target.path))
       await responder.fail(problem.response(to: target, requestID: call.requestID))
     }
@@ -287,6 +325,11 @@ struct Gateway: Sendable {
     switch error {
     case let problem as Problem:
       return problem
+    case let error as RPCError where error.concernsPrincipal:
+      // The service knows no key yet that identity signs with. The client can do nothing about that but come back.
+      log("the service does not believe the principal", error, call)
+      return Problem(
+        503, "IDENTITY_UNAVAILABLE", "The service behind this route does not know yet who is calling.")
     case let error as RPCError:
       let problem = Problem(error, route: call.route)
       if problem.status >= 500 { log("the service failed", error, call) }

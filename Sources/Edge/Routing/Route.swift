@@ -38,6 +38,11 @@ final class Route: Sendable {
   /// Indices of the request fields that the path's variables fill, in order.
   let variables: [Int]
   let successStatus: Int
+  /// Name of the rpc, e.g. `CreateStore`.
+  let name: String
+  let access: Access
+  /// Identity is told where calls come from.
+  let isOfIdentity: Bool
   let rateClass: MethodAccess.RateClass?
   let idempotencyKey: MethodAccess.IdempotencyKey
   /// Nil for what is always asked of its service.
@@ -61,6 +66,13 @@ final class Route: Sendable {
     self.request = request
     self.response = response
     successStatus = access.successStatus
+    name = method.name
+    self.access =
+      switch access.audience {
+      case .public: .public
+      case .roles(let roles, let scopes): .roles(roles, scopes: scopes)
+      }
+    isOfIdentity = method.path.hasPrefix("/mainstreet.identity.")
     rateClass = access.rateClass
     idempotencyKey = access.idempotencyKey
     caching = access.caching.map {

@@ -3,12 +3,9 @@ package import RPC
 /// Decides, before any handler runs, whether a caller may call a method: deny by default.
 package struct Admission: Sendable {
   private let verifier: PrincipalVerifier
-  /// Whether the unsigned development principal is believed.
-  private let trustsDevelopmentPrincipal: Bool
 
-  package init(verifier: PrincipalVerifier, trustsDevelopmentPrincipal: Bool = false) {
+  package init(verifier: PrincipalVerifier) {
     self.verifier = verifier
-    self.trustsDevelopmentPrincipal = trustsDevelopmentPrincipal
   }
 
   /// A principal that is sent must count even where none is needed: who sends one means to be heard as that.
@@ -18,14 +15,9 @@ package struct Admission: Sendable {
       guard case .public = method.access else { throw .principalNeeded }
       return
     }
-    let principal = try principal(text)
+    let principal = try verifier.verify(text)
     if let denial = method.access.denial(of: method.name, to: principal) { throw denial }
     context.identify(caller: principal)
-  }
-
-  private func principal(_ text: String) throws(RPCError) -> Principal {
-    if trustsDevelopmentPrincipal, let principal = Principal(development: text) { return principal }
-    return try verifier.verify(text)
   }
 }
 
@@ -55,4 +47,16 @@ extension Access {
   private static func list(_ what: String, _ names: [String]) -> String? {
     names.isEmpty ? nil : "\(what) \(names.joined(separator: ", "))"
   }
+}
+
+extension RPCError {
+  /// Whether a call was refused for the principal that was sent with it. Who sent it has to see to that: it says nothing
+  /// about what was asked.
+  package var concernsPrincipal: Bool {
+    code == .unauthenticated && reason.map(Self.principalReasons.contains) ?? false
+  }
+
+  private static let principalReasons: Set<String> = [
+    "UNAUTHENTICATED", "MALFORMED_PRINCIPAL", "PRINCIPAL_NOT_SIGNED", "PRINCIPAL_EXPIRED", "UNKNOWN_KEY",
+  ]
 }

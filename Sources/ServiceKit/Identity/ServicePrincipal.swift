@@ -2,12 +2,12 @@ package import Logging
 package import MainstreetAPI
 internal import NIOCore
 package import RPC
-package import ServiceLifecycle
+internal import ServiceLifecycle
 internal import Synchronization
 
 /// What a program is to the others: a principal of its own, had from identity for its secret and renewed long before it
 /// ends.
-package final class ServicePrincipal: Service, Sendable {
+package final class ServicePrincipal: Service {
   package struct Timing: Sendable {
     /// After a failure.
     package var retryInterval: Duration = .seconds(1)

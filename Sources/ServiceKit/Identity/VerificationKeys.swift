@@ -2,7 +2,7 @@ package import Logging
 package import MainstreetAPI
 internal import NIOCore
 internal import RPC
-package import ServiceLifecycle
+internal import ServiceLifecycle
 
 /// Keeps the keys of a verifier as identity has them: reads them at start, every minute, and when a principal names one
 /// that is not known.

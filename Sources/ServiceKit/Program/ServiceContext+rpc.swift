@@ -12,9 +12,6 @@ extension Setting {
       Setting(
         "grpc.reflection", default: "true",
         help: "Tell anyone who can call the service what its contract is (grpc.reflection v1 and v1alpha)."),
-      Setting(
-        "trust.development.principal", default: "false",
-        help: "Believe unsigned principals. For development only: every caller can be anyone."),
     ] + RPCServerSetting.all.map(\.setting) + serverTLS("grpc")
 }
 
@@ -34,12 +31,10 @@ extension ServiceContext {
   /// `grpc`.
   /// The program's settings include `Setting.rpc`.
   package func rpcServer(
-    _ services: [ServiceDefinition], verifier: PrincipalVerifier = PrincipalVerifier(),
+    _ services: [ServiceDefinition], verifier: PrincipalVerifier,
     interceptors: [ServerInterceptor] = []
   ) throws -> some Service {
-    let trusts = try settings.bool("trust.development.principal")
-    if trusts { logger.warning("unsigned principals are believed; this is for development only") }
-    let admission = Admission(verifier: verifier, trustsDevelopmentPrincipal: trusts)
+    let admission = Admission(verifier: verifier)
     let standard = try services.withStandardServices(
       readiness: readiness, reflecting: settings.bool("grpc.reflection") ? descriptorSet : nil)
     let logging: [ServerInterceptor] = try settings.bool("grpc.log.calls") ? [.logging(to: logger)] : []

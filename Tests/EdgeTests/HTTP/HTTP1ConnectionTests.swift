@@ -367,7 +367,7 @@ import Testing
     try await withEdge { edge in
       let port = edge.address.port ?? 0
       let core = HTTPCore(
-        limits: HTTPLimits(), receive: { _ in Reception(plan: .answered(Self.nothing), requestID: "") },
+        limits: HTTPLimits(), receive: { _, _ in Reception(plan: .answered(Self.nothing), requestID: "") },
         refuse: { _ in Reception(plan: .answered(Self.nothing), requestID: "") }, log: { _, _ in })
       let second = HTTPServer(
         HTTPServer.Configuration(address: .tcp(host: "127.0.0.1", port: port)), group: loops.edge, core: core,

@@ -130,7 +130,7 @@ private struct Client {
   init(plan: Reception.Plan) throws {
     let core = HTTPCore(
       limits: HTTPLimits(),
-      receive: { _ in Reception(plan: plan, requestID: "") },
+      receive: { _, _ in Reception(plan: plan, requestID: "") },
       refuse: { refusal in
         Reception(plan: .answered(HTTPResponse(HTTPResponseHead(status: refusal.status))), requestID: "")
       }, log: { _, _ in })

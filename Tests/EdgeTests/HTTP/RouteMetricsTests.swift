@@ -1,3 +1,5 @@
+import NIOCore
+import NIOHTTP1
 import RPC
 import ServiceKit
 import Testing
@@ -15,7 +17,13 @@ import Testing
       }
       return request
     }
-    try await withEdge([get], metrics: metrics) { edge in
+    @Sendable func admit(
+      _ headers: HTTPHeaders, _ peer: SocketAddress?, _ route: Route
+    ) throws(Problem) -> Gatekeeper.Decision {
+      if headers.contains(name: "x-api-key") { throw Problem(401, "UNAUTHENTICATED", "Not this key.") }
+      return try EdgeUnderTest.admitsEveryone(headers, peer, route)
+    }
+    try await withEdge([get], metrics: metrics, admit: admit) { edge in
       let store = "/api/v1/stores/\(EdgeUnderTest.tenant)"
       let client = try await edge.connect()
       #expect(try await client.request("GET", store).status == 200)

@@ -5,7 +5,7 @@ import Synchronization
 final class ConnectionCensus: Sendable {
   private struct State {
     var count = 0
-    var ofAddress: [ClientAddress: Int] = [:]
+    var ofAddress: [PeerNetwork: Int] = [:]
   }
 
   private let limit: Int
@@ -20,7 +20,7 @@ final class ConnectionCensus: Sendable {
   var count: Int { state.withLock { $0.count } }
 
   /// Counts a connection that has come; nil when it is welcome.
-  func admit(_ address: ClientAddress?) -> HTTPRefusal? {
+  func admit(_ address: PeerNetwork?) -> HTTPRefusal? {
     state.withLock { state in
       guard state.count < limit else { return .tooManyConnections }
       if let address {
@@ -35,7 +35,7 @@ final class ConnectionCensus: Sendable {
   }
 
   /// One that was welcome has gone.
-  func leave(_ address: ClientAddress?) {
+  func leave(_ address: PeerNetwork?) {
     state.withLock { state in
       state.count -= 1
       guard let address, let count = state.ofAddress[address] else { return }
@@ -46,7 +46,7 @@ final class ConnectionCensus: Sendable {
 
 /// What of an address stands for one client: all of an IPv4 one, the first 64 bits of an IPv6 one, of which a subscriber has
 /// all the others.
-struct ClientAddress: Hashable, Sendable {
+struct PeerNetwork: Hashable, Sendable {
   private let high: UInt64
   private let low: UInt32
 

@@ -97,7 +97,7 @@ final class HTTPServer: Service {
   /// On the connection's loop. One too many is told so, which takes a descriptor for a moment; where there is none it waits
   /// to be accepted. In TLS it is not: a handshake is what costs.
   private func accept(_ channel: any Channel, _ census: ConnectionCensus) throws {
-    let address = ClientAddress(channel.remoteAddress)
+    let address = PeerNetwork(channel.remoteAddress)
     if let refusal = census.admit(address) {
       guard configuration.tls == nil else { return channel.close(promise: nil) }
       return try channel.pipeline.syncOperations.addHandler(OverflowHandler(core, refusal))

@@ -63,7 +63,8 @@ final class ServedConnection {
   }
 
   private func startHTTP2(isSecure: Bool) throws {
-    let exchanges = HTTP2Exchanges(core, on: channel.eventLoop, isSecure: isSecure)
+    let exchanges = HTTP2Exchanges(
+      core, on: channel.eventLoop, isSecure: isSecure, peer: channel.remoteAddress)
     spoken = .http2(exchanges)
     try exchanges.start(in: channel.pipeline.syncOperations)
   }

@@ -10,15 +10,16 @@ final class HTTPCore: Sendable {
   let compressors: Compressors
   /// Bytes of bodies that are kept, in and out, for all clients together.
   let held: ByteBudget
-  /// Looks at a request's head and says how it is to be answered.
-  let receive: @Sendable (HTTPRequestHead) -> Reception
+  /// Looks at a request's head, and at who sent it, and says how it is to be answered.
+  let receive: @Sendable (HTTPRequestHead, _ peer: SocketAddress?) -> Reception
   /// The answer to a request that never became one: no route, no id, only a status and a code.
   let refuse: @Sendable (HTTPRefusal) -> Reception
   /// Called once for each request, when its answer is out or has failed.
   let log: @Sendable (HTTPExchange, _ end: NIODeadline) -> Void
 
   init(
-    limits: HTTPLimits, cors: CORS = .none, receive: @escaping @Sendable (HTTPRequestHead) -> Reception,
+    limits: HTTPLimits, cors: CORS = .none,
+    receive: @escaping @Sendable (HTTPRequestHead, _ peer: SocketAddress?) -> Reception,
     refuse: @escaping @Sendable (HTTPRefusal) -> Reception,
     log: @escaping @Sendable (HTTPExchange, _ end: NIODeadline) -> Void
   ) {

@@ -195,8 +195,9 @@ final class HTTP1Connection: ChannelInboundHandler {
 
   private func take(_ head: HTTPRequestHead, _ length: BodyLength) {
     keepsAlive = head.isKeepAlive && head.method != .CONNECT
-    let exchange = begin(
-      head, hasBody: length != .none, isDraining ? core.refuse(.shuttingDown(head)) : core.receive(head))
+    let reception =
+      isDraining ? core.refuse(.shuttingDown(head)) : core.receive(head, context?.channel.remoteAddress)
+    let exchange = begin(head, hasBody: length != .none, reception)
     deadline.disarm()
     var declaredBytes: Int?
     if case .bytes(let count) = length { declaredBytes = count }

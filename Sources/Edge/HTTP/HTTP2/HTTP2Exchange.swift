@@ -37,7 +37,8 @@ final class HTTP2Exchange: HTTP2StreamDelegate, ExchangeTransport {
     switch fields.head() {
     case .success(let found):
       head = found
-      reception = connection.isDraining ? core.refuse(.shuttingDown(found)) : core.receive(found)
+      reception =
+        connection.isDraining ? core.refuse(.shuttingDown(found)) : core.receive(found, connection.peer)
     case .failure(let refusal):
       head = HTTPRequestHead(
         version: .http2, method: refusal.head?.method ?? .GET, uri: refusal.head?.uri ?? "")

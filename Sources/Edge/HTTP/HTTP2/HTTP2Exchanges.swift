@@ -8,6 +8,7 @@ final class HTTP2Exchanges: HTTP2ConnectionDelegate {
   let core: HTTPCore
   let eventLoop: any EventLoop
   let isSecure: Bool
+  let peer: SocketAddress?
   private let executor: EventLoopTaskExecutor
   private var http2: HTTP2Connection?
   private(set) var isDraining = false
@@ -17,10 +18,11 @@ final class HTTP2Exchanges: HTTP2ConnectionDelegate {
   /// Those whose headers came with what is being read.
   private var fresh: [HTTP2Exchange] = []
 
-  init(_ core: HTTPCore, on eventLoop: any EventLoop, isSecure: Bool) {
+  init(_ core: HTTPCore, on eventLoop: any EventLoop, isSecure: Bool, peer: SocketAddress?) {
     self.core = core
     self.eventLoop = eventLoop
     self.isSecure = isSecure
+    self.peer = peer
     executor = .current(on: eventLoop)
   }
 
