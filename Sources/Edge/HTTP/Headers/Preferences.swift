@@ -22,7 +22,8 @@ struct Preferences: Sendable {
     if response.head.isValidated, isRead, response.head.status == 200,
       response.body.readableBytes <= EntityTag.maxBodyBytes
     {
-      response.head.cacheControl = "private, no-cache"
+      // Unless it says itself for how long.
+      if response.head.cacheControl == "no-store" { response.head.cacheControl = "private, no-cache" }
       let tag = EntityTag(of: response.body, coding: coding)
       if let known = condition, tag.matches(ifNoneMatch: known) {
         var head = HTTPResponseHead(status: 304, headers: [("ETag", tag.value)])
