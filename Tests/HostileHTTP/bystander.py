@@ -23,7 +23,10 @@ def ask(host, port, path, expected):
             # Nobody asks so often without a break, and the attack is to have the machine nearly to itself.
             time.sleep(0.005)
         client.close()
-    return times
+        if len(times) == 20:
+            # The first ones found a service and its connection; from here on it is the attack that counts.
+            print("ready", flush=True)
+    return times[20:]
 
 
 if __name__ == "__main__":

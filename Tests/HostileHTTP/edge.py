@@ -144,6 +144,7 @@ class Bystander:
         self.client = subprocess.Popen(
             [sys.executable, pathlib.Path(__file__).with_name("bystander.py"), host, str(port), STORE_PATH, STORE],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.client.stdout.readline() == "ready\n", self.client.communicate("enough\n")
         return self
 
     def __exit__(self, kind, *_):

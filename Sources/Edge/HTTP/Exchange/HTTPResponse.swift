@@ -8,11 +8,13 @@ struct HTTPResponseHead: Sendable {
   /// What a page may load and run (CSP). The default is that of an API, which serves no pages.
   var contentSecurityPolicy = "default-src 'none'; frame-ancestors 'none'"
   /// Nobody keeps an answer unless it says so.
-  var cacheControl = "no-store"
+  var cacheControl = notKept
   /// Clients may keep it if they ask each time whether it is still so: it is given an ETag.
   var isValidated = false
   /// Names of request fields on which the answer depends.
   var vary: [String] = []
+
+  static let notKept = "no-store"
 
   init(status: Int, contentType: String? = nil, headers: [(name: String, value: String)] = []) {
     self.status = status

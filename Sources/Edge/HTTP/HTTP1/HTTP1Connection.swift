@@ -181,8 +181,9 @@ final class HTTP1Connection: ChannelInboundHandler {
     }
   }
 
-  /// A loop with anything to run does not look at its sockets.
-  private static let pause = TimeAmount.microseconds(20)
+  /// A loop with anything to run does not look at its sockets: one that were over before the answers are written would be
+  /// no pause.
+  private static let pause = TimeAmount.microseconds(500)
 
   private func nextPart() -> RequestParser.Part? {
     do throws(HTTPRefusal) {

@@ -22,8 +22,10 @@ struct Preferences: Sendable {
     if response.head.isValidated, isRead, response.head.status == 200,
       response.body.readableBytes <= EntityTag.maxBodyBytes
     {
-      // Unless it says itself for how long.
-      if response.head.cacheControl == "no-store" { response.head.cacheControl = "private, no-cache" }
+      // Unless it may be kept for longer.
+      if response.head.cacheControl == HTTPResponseHead.notKept {
+        response.head.cacheControl = "private, no-cache"
+      }
       let tag = EntityTag(of: response.body, coding: coding)
       if let known = condition, tag.matches(ifNoneMatch: known) {
         var head = HTTPResponseHead(status: 304, headers: [("ETag", tag.value)])
