@@ -13,7 +13,7 @@ import UnixSignals
 /// Our side of `./dev bench rpc`: the echo service and the load of its client, as the other peers have them.
 @main
 struct BenchPeer: ParsableCommand {
-  static let configuration = CommandConfiguration(subcommands: [Serve.self, Load.self])
+  static let configuration = CommandConfiguration(subcommands: [Serve.self, Stores.self, Load.self])
 }
 
 /// The message of all peers, one string in field 1. Ours is generated for the platform's own protos only, so it goes
