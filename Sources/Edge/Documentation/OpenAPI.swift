@@ -8,6 +8,8 @@ struct OpenAPI {
   private var schemas: OpenAPISchemas
   private var paths = JSONObject()
   private var tags: [JSONValue] = []
+  /// What answers of the service now added may lead to.
+  private var targets: [OpenAPIOperation.Target] = []
 
   /// - Parameter services: full names of those the Edge speaks to.
   /// - Throws: for a contract that `RouteTable` refuses as well.
@@ -16,7 +18,10 @@ struct OpenAPI {
   ) throws(SchemaError) -> JSONObject {
     let served = schema.services.filter { services.contains($0.fullName) }
     var builder = OpenAPI(schemas: OpenAPISchemas(schema, describing: served.flatMap(\.methods)))
-    for service in served { try builder.add(service) }
+    for service in served {
+      builder.targets = service.methods.compactMap(OpenAPIOperation.Target.init)
+      try builder.add(service)
+    }
     return builder.document
   }
 
@@ -30,7 +35,8 @@ struct OpenAPI {
     for method in service.methods {
       for (index, route) in method.routes.enumerated() {
         hasRoutes = true
-        let builder = OpenAPIOperation(method: method, route: route, ordinal: index, tag: tag)
+        let builder = OpenAPIOperation(
+          method: method, route: route, ordinal: index, tag: tag, targets: targets)
         let path = builder.path(schemas)
         var item: JSONObject = [:]
         if case .object(let known)? = paths[path] { item = known }

@@ -7,6 +7,8 @@ struct OpenAPIOperation {
   /// Place among the rpc's routes; the first is the primary one.
   let ordinal: Int
   let tag: String
+  /// Operations an answer of this one may lead to.
+  let targets: [Target]
 
   /// `/stores/{store_id}` with its variables named as in JSON: `/stores/{storeId}`.
   func path(_ schemas: OpenAPISchemas) -> String {
@@ -37,8 +39,12 @@ struct OpenAPIOperation {
   // MARK: Words
 
   private var operationID: String {
-    let name = method.name.prefix(1).lowercased() + method.name.dropFirst()
+    let name = Self.operationID(of: method)
     return ordinal == 0 ? name : "\(name)\(ordinal + 1)"
+  }
+
+  private static func operationID(of method: MethodDescriptor) -> String {
+    method.name.prefix(1).lowercased() + method.name.dropFirst()
   }
 
   /// The first sentence of the comment.
@@ -82,6 +88,8 @@ struct OpenAPIOperation {
     if let rateClass = access.rateClass { operation["x-rate-class"] = .string("\(rateClass)") }
   }
 
+  private var takesKey: Bool { method.access.map { $0.idempotencyKey != .passedOver } ?? false }
+
   private var isPublic: Bool { method.access?.audience == .public }
 
   // MARK: Request
@@ -101,6 +109,16 @@ struct OpenAPIOperation {
       // The page fills examples in, and of what may be left out nothing is right more often than a guess.
       if isInPath || field.isRequired { parameter["example"] = schemas.example(of: field) }
       parameters.append(.object(parameter))
+    }
+    if takesKey {
+      parameters.append([
+        "name": "Idempotency-Key", "in": "header",
+        "required": .bool(method.access?.idempotencyKey == .required),
+        "description":
+          "A name of your choice for this call. Made again with the same within 24 hours, it has no effect again and gets the first answer.",
+        // As `IdempotencyKey` takes it bare; in quotes it may begin with one.
+        "schema": ["type": "string", "maxLength": 255, "pattern": "^[!#-~]([ -~]*[!-~])?$"],
+      ])
     }
     return parameters
   }
@@ -168,7 +186,9 @@ struct OpenAPIOperation {
   }
 
   private func success(_ schemas: inout OpenAPISchemas) throws(SchemaError) -> JSONObject {
-    let headers: JSONValue = ["X-Request-Id": ["$ref": "#/components/headers/RequestId"]]
+    var known: JSONObject = ["X-Request-Id": ["$ref": "#/components/headers/RequestId"]]
+    if takesKey { known["Idempotency-Replayed"] = ["$ref": "#/components/headers/IdempotencyReplayed"] }
+    let headers = JSONValue.object(known)
     if method.outputType == OpenAPISchemas.empty {
       return ["description": "Done; there is nothing to say.", "headers": headers]
     }
@@ -191,10 +211,43 @@ struct OpenAPIOperation {
       schema = try schemas.reference(to: method.outputType, .response)
       example = schemas.example(of: fields)
     }
-    return [
+    var success: JSONObject = [
       "description": .string(description), "headers": headers,
       "content": ["application/json": ["schema": .object(schema), "example": example]],
     ]
+    if route.responseBody == nil { success["links"] = links(from: fields) }
+    return success
+  }
+
+  /// A way to read, or do something with, what this operation made: an operation whose path needs no more than one member
+  /// of the answer.
+  struct Target {
+    let operationID: String
+    let field: String
+
+    /// Nil when the path needs nothing, or more.
+    init?(_ method: MethodDescriptor) {
+      guard let route = method.routes.first, let field = route.template.variables.first?.first,
+        route.template.variables.count == 1
+      else { return nil }
+      operationID = OpenAPIOperation.operationID(of: method)
+      self.field = field
+    }
+  }
+
+  private func links(from fields: [OpenAPISchemas.Field]) -> JSONValue? {
+    guard method.access?.successStatus == 201 else { return nil }
+    var links = JSONObject()
+    for target in targets where target.operationID != Self.operationID(of: method) {
+      guard let field = fields.first(where: { $0.name == target.field && $0.kind == .string }) else {
+        continue
+      }
+      links[target.operationID] = [
+        "operationId": .string(target.operationID),
+        "parameters": .object([field.jsonName: .string("$response.body#/\(field.jsonName)")]),
+      ]
+    }
+    return links.isEmpty ? nil : .object(links)
   }
 
   /// Only what this operation can answer.
@@ -204,6 +257,7 @@ struct OpenAPIOperation {
     if !route.template.variables.isEmpty { problems.append(("404", "NotFound")) }
     if route.method != "GET" { problems.append(("409", "Conflict")) }
     if route.body != .none { problems += [("413", "TooLarge"), ("415", "UnsupportedMediaType")] }
+    if takesKey { problems.append(("422", "KeyReused")) }
     if method.access?.rateClass != nil { problems.append(("429", "TooManyRequests")) }
     problems.append(("5XX", "ServerError"))
     return problems

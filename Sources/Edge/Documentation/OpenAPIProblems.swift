@@ -63,6 +63,10 @@ enum OpenAPIProblems {
       "description": "What our logs call the request: yours, if you sent a sane one.",
       "schema": ["type": "string"],
     ],
+    "IdempotencyReplayed": [
+      "description": "`true` when this is the answer of an earlier call with the same idempotency key.",
+      "schema": ["type": "string", "enum": ["true"]],
+    ],
     "RetryAfter": ["description": "Seconds to wait.", "schema": ["type": "integer", "minimum": 0]],
   ]
 
@@ -86,6 +90,9 @@ enum OpenAPIProblems {
     "UnsupportedMediaType": response(
       "The body is of another type, or compressed.", 415, "UNSUPPORTED_MEDIA_TYPE",
       "This route takes application/json, not text/plain."),
+    "KeyReused": response(
+      "The idempotency key was used with another request.", 422, "IDEMPOTENCY_KEY_REUSED",
+      "This idempotency key came with another request before."),
     "TooManyRequests": response(
       "More requests than the tenant or key may make.", 429, "RATE_LIMITED",
       "The limit is spent; try again later.",

@@ -74,9 +74,12 @@ struct RouteTrie: Sendable {
     var variables: [String] = []
     var match: Match?
     var allowed: Set<String> = []
+    /// The path is known by a more literal template than those still to be tried.
+    var isSettled: Bool { match != nil || !allowed.isEmpty }
   }
 
-  /// Depth first; a literal that leads nowhere gives way to a variable.
+  /// Depth first; a literal that leads nowhere gives way to a variable. One that leads somewhere does not, whatever the
+  /// method: `/stores/status` is no store, not even to DELETE.
   private func search(_ segments: ArraySlice<String>, _ index: Int, _ search: inout Search) {
     let node = nodes[index]
     guard let segment = segments.first else {
@@ -90,7 +93,7 @@ struct RouteTrie: Sendable {
     }
     if let next = node.literals[segment] {
       self.search(segments.dropFirst(), next, &search)
-      if search.match != nil { return }
+      if search.isSettled { return }
     }
     if let next = node.variable, !segment.isEmpty {
       search.variables.append(segment)

@@ -34,12 +34,17 @@ struct JSONToWire {
     try scanner.end()
   }
 
-  /// A document that is the value of one field. Its pointers begin at the value.
+  /// A document that is the value of one field. Its pointers begin at the value. Null is none: as a member it means that
+  /// nothing is given, but somebody who sends a document gives something, and an empty list would delete what is there.
   mutating func value(
     _ text: UnsafeRawBufferPointer, of index: Int, in table: MessageTable, bound: inout BoundFields
   ) throws(JSONSyntaxError) {
     scanner = JSONScanner(text)
-    if try fieldValue(table.fields[index], depth: 0) { _ = bound.seen.insert(index) }
+    if try fieldValue(table.fields[index], depth: 0) {
+      _ = bound.seen.insert(index)
+    } else {
+      note("WRONG_TYPE", "must not be null")
+    }
     try scanner.end()
   }
 

@@ -191,6 +191,16 @@ import Testing
     }
   }
 
+  @Test("A body that is null is not the empty list, which would delete what is there")
+  func nullBody() async throws {
+    try await withEdge { edge in
+      let response = try await edge.request("PUT", "/stores/\(Self.id)/hours", "null")
+      #expect(response.status == 400)
+      #expect(
+        response.body.contains(#""errors":[{"field":"","code":"WRONG_TYPE","message":"must not be null"}]"#))
+    }
+  }
+
   @Test("A body may repeat what the path says, but not contradict it")
   func repeatedPath() async throws {
     let update = MethodDefinition.unary("UpdateStore") { bytes, _ in

@@ -79,7 +79,29 @@ import Testing
       Issue.record("no responses")
       return
     }
-    #expect(responses.members.map(\.name) == ["201", "400", "401", "403", "409", "413", "415", "429", "5XX"])
+    #expect(
+      responses.members.map(\.name) == ["201", "400", "401", "403", "409", "413", "415", "422", "429", "5XX"])
+  }
+
+  @Test("What makes something leads to what can be done with it")
+  func links() throws {
+    let document = try Self.document()
+    #expect(
+      Self.text("paths", "/trigger_report", "post", "responses", "201", "links", "getReport", in: document)
+        == ##"{"operationId":"getReport","parameters":{"reportId":"$response.body#/reportId"}}"##)
+    #expect(
+      Self.text("paths", "/stores/{storeId}", "get", "responses", "200", "links", in: document)
+        == "nothing at links")
+  }
+
+  @Test("A call that takes an idempotency key says so")
+  func idempotencyKey() throws {
+    let document = try Self.document()
+    let parameters = Self.text("paths", "/stores", "post", "parameters", in: document)
+    #expect(parameters.contains(#""name":"Idempotency-Key","in":"header","required":false"#))
+    #expect(
+      Self.text("paths", "/stores/{storeId}/status", "post", "responses", "422", in: document)
+        == "nothing at 422")
   }
 
   @Test("What everyone may call needs no credential and is not refused for one")
