@@ -127,9 +127,20 @@ def test_readiness_tells_what_is_wrong(request):
     cluster.kill()
     eventually(lambda: http_get(admin, "/readyz")[0] == 503, timeout=10, what="not ready")
     assert b"postgres" in http_get(admin, "/readyz")[2]
+    eventually(lambda: health(platform)["databases"]["store"]["status"] == "down", timeout=5, what="told of it")
     assert http_get(admin, "/livez")[0] == 200
     cluster.start()
     eventually(lambda: http_get(admin, "/readyz")[0] == 200, timeout=5, what="ready again")
+    eventually(lambda: platform.request("GET", "/health")[0] == 200, timeout=5, what="healthy again")
+    assert health(platform)["status"] == "healthy"
+
+
+def health(platform):
+    """What the Edge says of the platform, at most a second old."""
+    status, _, body = platform.request("GET", "/api/v1/health")
+    report = json.loads(body)
+    assert (status == 503) == (report["status"] == "unhealthy"), body
+    return report
 
 
 def failed_start(executable, environment, *arguments):

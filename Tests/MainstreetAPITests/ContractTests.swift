@@ -47,6 +47,31 @@ import Testing
     }
   }
 
+  @Test("What creates something for somebody takes an idempotency key, and what is idempotent needs none")
+  func idempotencyKeys() throws {
+    // Open to everyone: there is nobody whose key it would be. What gives a secret and is not listed here must say that
+    // its answer holds one.
+    let open = ["CreateTenant", "Register", "AcceptInvitation"]
+    // Identity's, until it keeps answers.
+    let missing = ["CreateApiKey", "RotateApiKey", "CreateInvitation"]
+    for method in contract.services.flatMap(\.methods) where !method.routes.isEmpty {
+      let access = try #require(method.access)
+      let creates = access.successStatus == 201 && !access.isIdempotent
+      let takes = access.idempotencyKey != .passedOver
+      #expect(takes == (creates && !(open + missing).contains(method.name)), "\(method.path)")
+    }
+  }
+
+  @Test("How old an answer may be is read from the options, and nothing that is changed is kept")
+  func caching() throws {
+    let methods = contract.services.flatMap(\.methods)
+    let keySet = try #require(methods.first { $0.name == "GetKeySet" }?.access?.caching)
+    #expect(keySet.freshSeconds == 10 && keySet.staleSeconds == 60)
+    for method in methods where method.access?.caching != nil {
+      #expect(method.access?.isIdempotent == true && method.routes.allSatisfy { $0.method == "GET" })
+    }
+  }
+
   @Test("Rules are read from the options, also where several lines add up")
   func rules() throws {
     let create = try #require(contract.message("mainstreet.store.v1.CreateStoreRequest"))

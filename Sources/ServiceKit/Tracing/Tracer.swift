@@ -94,9 +94,10 @@ package final class Tracer: Sendable {
 
 // Where spans come from.
 extension Tracer {
-  /// Around every call a program serves.
+  /// Around every call a program serves, but gRPC's own, such as health checks.
   package var serverInterceptor: ServerInterceptor {
     .around { context, next in
+      guard !context.method.hasPrefix("/grpc.") else { return try await next() }
       let span = self.begin(
         String(context.method.dropFirst()), .server, in: TraceContext(context.metadata))
       guard span.context.isSampled else { return try await next() }
