@@ -116,7 +116,9 @@ def test_a_wrong_api_key_is_refused(shared_platform):
     [
         b"POST /stores HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"POST /stores HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n{}   ",
-        b"POST /stores HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+        # With a key, for without one it is refused before its body is looked at.
+        b"POST /stores HTTP/1.1\r\nHost: x\r\nX-API-Key: %s\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"
+        % API_KEY.encode(),
         b"GET /stores\r\n\r\n",
     ],
     ids=["both-lengths", "two-lengths", "bad-chunk", "no-version"],

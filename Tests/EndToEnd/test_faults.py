@@ -84,7 +84,7 @@ def test_postgres_killed_during_an_import_leaves_nothing_half_done(request):
     def upload():
         try:
             answer["status"], _, answer["body"] = platform.request(
-                "POST", "/imports/polls", body(), {"Content-Type": "text/csv", "Transfer-Encoding": "chunked"}
+                "POST", "/imports/polls", body(), {"Content-Type": "text/csv"}
             )
         except OSError as error:
             answer["status"], answer["body"] = 0, str(error)
