@@ -25,7 +25,7 @@ struct LifelineTests {
           stopped.write(context.attempt)
         }
       }
-      try await queue.working([handler], settings: Self.settings(lease: .seconds(8))) {
+      try await queue.working([handler], settings: Self.settings(lease: .seconds(20))) {
         let added = try await queue.add(["a"])
         try await started.wait(for: 1)
         try await queue.superuser.transaction(tenant: nil) { transaction in
