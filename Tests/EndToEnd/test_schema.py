@@ -22,7 +22,8 @@ def migrating(database, *arguments, owner="mainstreet_store_owner"):
     return subprocess.Popen(
         [BIN / "StoreSvc", "migrate", *arguments],
         env={**os.environ, "MAINSTREET_STORE_OWNER_DATABASE_URL": database.url(owner)}
-        | {"MAINSTREET_STORE_DATABASE_URL": database.url("mainstreet_store")},
+        | {"MAINSTREET_STORE_DATABASE_URL": database.url("mainstreet_store")}
+        | {"MAINSTREET_STORE_IDENTITY_TARGET": "127.0.0.1:1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
