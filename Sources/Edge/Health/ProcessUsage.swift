@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import ServiceKit
 
 /// What the kernel says this process uses.
 struct ProcessUsage: Sendable {
@@ -13,12 +14,10 @@ struct ProcessUsage: Sendable {
   private var seconds = 0.0
 
   mutating func measure() {
-    var usage = rusage()
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    peakBytes = usage.ru_maxrss * 1024
+    let (used, peakBytes) = ProcessMetrics.usage()
+    self.peakBytes = peakBytes
     residentBytes = Self.resident() ?? peakBytes
     let now = ContinuousClock.now
-    let used = Self.seconds(usage.ru_utime) + Self.seconds(usage.ru_stime)
     if let measuredAt, now > measuredAt { cpu = max(0, used - seconds) / ((now - measuredAt) / .seconds(1)) }
     measuredAt = now
     seconds = used
@@ -40,6 +39,4 @@ struct ProcessUsage: Sendable {
     let fields = text.split(separator: " ")
     return fields.count > 1 ? Int(fields[1]).map { $0 * Int(sysconf(Int32(_SC_PAGESIZE))) } : nil
   }
-
-  private static func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
 }
