@@ -8,14 +8,14 @@ import sys
 import time
 
 
-def ask(host, port, path, expected):
+def ask(host, port, path, expected, key):
     times = []
     while not select.select([sys.stdin], [], [], 0)[0]:
         # On a new connection now and then: that others can still get one is part of the matter.
         client = http.client.HTTPConnection(host, port, timeout=10)
         for _ in range(20):
             start = time.perf_counter()
-            client.request("GET", path)
+            client.request("GET", path, headers={"X-API-Key": key})
             answer = client.getresponse()
             body = json.loads(answer.read())
             times.append((time.perf_counter() - start) * 1000)
@@ -30,10 +30,10 @@ def ask(host, port, path, expected):
 
 
 if __name__ == "__main__":
-    host, port, path, expected = sys.argv[1:]
+    host, port, path, expected, key = sys.argv[1:]
     times, failure = [], None
     try:
-        times = ask(host, int(port), path, expected)
+        times = ask(host, int(port), path, expected, key)
     except Exception as error:  # noqa: BLE001: whatever it is, the test is to see it.
         failure = repr(error)
     print(json.dumps({"times": times, "failure": failure}))

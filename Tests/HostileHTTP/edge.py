@@ -8,24 +8,60 @@ import pathlib
 import resource
 import socket
 import statistics
+import string
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import zlib
 
 import grpc
 
 STORE = "0190b3a2-7b1e-7cc3-98c4-dc0c0c07398f"
 TENANT = STORE
 SERVICE = "/mainstreet.store.v1.StoreService"
+IDENTITY = "/mainstreet.identity.v1.AccessService"
 STORE_PATH = f"/stores/{STORE}"
 REPORT_PATH = f"/get_report/{STORE}"
 MIB = 1 << 20
 
 
+def make_key():
+    """An API key in form; the stand-in for identity takes any."""
+    body, checksum = "msk_test_" + "0" * 32, ""
+    rest = zlib.crc32(body.encode())
+    for _ in range(6):
+        rest, digit = divmod(rest, 62)
+        checksum = (string.digits + string.ascii_uppercase + string.ascii_lowercase)[digit] + checksum
+    return f"{body}_{checksum}"
+
+
+KEY = make_key()
+# The fields every request here has.
+FIELDS = f"Host: t\r\nX-API-Key: {KEY}\r\n"
+
+
+def get(path):
+    return f"GET {path} HTTP/1.1\r\n{FIELDS}\r\n".encode()
+
+
+def text(number, value):
+    """A field of a message, shorter than 128 bytes."""
+    value = value if isinstance(value, bytes) else value.encode()
+    return bytes([number << 3 | 2, len(value)]) + value
+
+
+def varint(number, value):
+    encoded = bytes([number << 3])
+    while value > 127:
+        encoded, value = encoded + bytes([value & 127 | 128]), value >> 7
+    return encoded + bytes([value])
+
+
 class Backend(grpc.GenericRpcHandler):
-    """StoreSvc, as far as is needed, on bytes: a store is what was asked for, imports are read and reports have no end."""
+    """StoreSvc, as far as is needed, on bytes: a store is what was asked for, imports are read and reports have no end. And
+    IdentitySvc, to which every caller is the same owner."""
 
     PIECE = b"\x0a\x08text/csv\x12\x80\x80\x04" + b"a" * 65536
 
@@ -45,9 +81,29 @@ class Backend(grpc.GenericRpcHandler):
                 return grpc.stream_unary_rpc_method_handler(self._import)
             case "DownloadReport":
                 return grpc.unary_stream_rpc_method_handler(self._report)
+            case _ if details.method.startswith(IDENTITY):
+                return self._identity(details.method.removeprefix(f"{IDENTITY}/"))
             case _ if details.method == "/grpc.health.v1.Health/Watch":
                 return grpc.unary_stream_rpc_method_handler(self._health)
         return None
+
+    def _identity(self, method):
+        ends = varint(1, int(time.time()) + 3600)
+        claims = text(1, TENANT) + text(2, "hostile") + text(3, "owner") + text(6, ends)
+        match method:
+            case "IssueServicePrincipal":
+                return grpc.unary_unary_rpc_method_handler(lambda *_: text(1, "v1.test.edge.none") + text(2, ends))
+            case "ExchangeCredential":
+                answer = text(1, "v1.test.owner.none") + text(2, ends) + text(3, claims)
+                return grpc.unary_unary_rpc_method_handler(lambda *_: answer)
+            case "WatchRevocations":
+                return grpc.unary_stream_rpc_method_handler(self._revocations)
+        return None
+
+    def _revocations(self, _, context):
+        while context.is_active():
+            yield varint(2, 1)
+            time.sleep(0.5)
 
     def _import(self, pieces, _):
         self.imported = 0
@@ -78,7 +134,9 @@ class Edge:
         ready = pathlib.Path(self.directory.name, "ready.json")
         settings = {
             "listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0", "store_target": f"127.0.0.1:{backend.port}",
-            "development_principal": f"v0;tenant={TENANT};subject=hostile;roles=owner", **settings,
+            "identity_target": f"127.0.0.1:{backend.port}", "service_secret": "hostile", "limits_shared": "false",
+            # What each tenant may is not what is tested here.
+            **{f"limits_{name}": "10000000" for name in ("query", "write", "ingest")}, **settings,
         }
         environment = {f"MAINSTREET_EDGE_{name}".upper(): value for name, value in settings.items()}
         self.log = pathlib.Path(self.directory.name, "log")
@@ -142,7 +200,7 @@ class Bystander:
         self.before = self.edge.memory()
         host, port = self.edge.address
         self.client = subprocess.Popen(
-            [sys.executable, pathlib.Path(__file__).with_name("bystander.py"), host, str(port), STORE_PATH, STORE],
+            [sys.executable, pathlib.Path(__file__).with_name("bystander.py"), host, str(port), STORE_PATH, STORE, KEY],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.client.stdout.readline() == "ready\n", self.client.communicate("enough\n")
         return self

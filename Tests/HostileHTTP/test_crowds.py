@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from edge import STORE_PATH, Edge, answers
+from edge import STORE_PATH, Edge, answers, get
 
-GET = f"GET {STORE_PATH} HTTP/1.1\r\nHost: t\r\n\r\n".encode()
+GET = get(STORE_PATH)
 IDLE = 10_000
 
 
@@ -54,7 +54,7 @@ def test_more_connections_than_taken(backend, attacked):
 @pytest.mark.parametrize("path", [STORE_PATH, "/nowhere"], ids=["found", "nowhere"])
 def test_pipelining(edge, attacked, path):
     """Requests behind each other, faster than they can be answered, and their answers are read."""
-    request = f"GET {path} HTTP/1.1\r\nHost: t\r\n\r\n".encode()
+    request = get(path)
     with attacked(edge, 32) as attack:
         for _ in range(2):
             connection = edge.connect()

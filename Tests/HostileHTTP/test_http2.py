@@ -9,13 +9,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "Hostile"))
 
 import wire  # noqa: E402
 
-from edge import STORE_PATH  # noqa: E402
+from edge import KEY, STORE_PATH  # noqa: E402
 
 
 def block(path=STORE_PATH, *fields):
     # :method GET and :scheme http are in the static table.
     return b"\x82\x86" + b"".join(
-        wire.literal(name, value) for name, value in ((b":path", path.encode()), (b":authority", b"t"), *fields))
+        wire.literal(name, value) for name, value in ((b":path", path.encode()), (b":authority", b"t"), (b"x-api-key", KEY.encode()), *fields))
 
 
 def request(stream, end=True, headers=None):

@@ -2,11 +2,11 @@
 
 import time
 
-from edge import REPORT_PATH, STORE_PATH, answers
+from edge import FIELDS, REPORT_PATH, STORE_PATH, answers, get
 
 COUNT = 200
-POST = b"POST /stores HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\n"
-IMPORT = b"POST /imports/polls HTTP/1.1\r\nHost: t\r\nContent-Type: text/csv\r\nContent-Length: 100\r\n\r\n"
+POST = f"POST /stores HTTP/1.1\r\n{FIELDS}Content-Length: 100\r\n\r\n".encode()
+IMPORT = f"POST /imports/polls HTTP/1.1\r\n{FIELDS}Content-Type: text/csv\r\nContent-Length: 100\r\n\r\n".encode()
 
 
 def dribble(connections, pieces):
@@ -57,14 +57,14 @@ def test_endless_upload(hasty, attacked):
 
 def test_slow_second_request(hasty, attacked):
     with attacked(hasty, 16) as attack:
-        request = f"GET {STORE_PATH} HTTP/1.1\r\nHost: t\r\n\r\n".encode()
+        request = get(STORE_PATH)
         connections = [hasty.connect(request + b"GET /") for _ in range(COUNT)]
         check_all(attack, connections, 200, 408)
 
 
 def test_idle(hasty, attacked):
     with attacked(hasty, 16) as attack:
-        request = f"GET {STORE_PATH} HTTP/1.1\r\nHost: t\r\n\r\n".encode()
+        request = get(STORE_PATH)
         connections = [hasty.connect(request) for _ in range(COUNT)]
         check_all(attack, connections, 200)
 
@@ -83,7 +83,7 @@ def test_slow_reader(hasty, attacked):
     """Wants a report without end and reads nothing of it. What is kept for each is what fits into the socket and the
     buffers on the way, not the report."""
     with attacked(hasty, 64) as attack:
-        request = f"GET {REPORT_PATH} HTTP/1.1\r\nHost: t\r\n\r\n".encode()
+        request = get(REPORT_PATH)
         connections = [hasty.connect(request, receive_buffer=4096) for _ in range(10)]
         # Twice the time it waits: what was sent before is still there to be read, the connection is not.
         time.sleep(3)
@@ -95,7 +95,7 @@ def test_slow_reader(hasty, attacked):
 def test_unread_answers(hasty, attacked):
     """Asks and asks and never reads: soon it is not read from either, then cut."""
     with attacked(hasty, 64) as attack:
-        request = f"GET {STORE_PATH} HTTP/1.1\r\nHost: t\r\n\r\n".encode() * 100
+        request = get(STORE_PATH) * 100
         for _ in range(3):
             connection = hasty.connect(receive_buffer=4096)
             connection.settimeout(3)

@@ -3,13 +3,13 @@ behind it is never taken for a request."""
 
 import pytest
 
-from edge import answers
+from edge import FIELDS, answers
 
 SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n"
 
 
 def post(fields, body=""):
-    return f"POST /stores HTTP/1.1\r\nHost: t\r\n{fields}\r\n\r\n{body}"
+    return f"POST /stores HTTP/1.1\r\n{FIELDS}{fields}\r\n\r\n{body}"
 
 
 def chunked(body):
