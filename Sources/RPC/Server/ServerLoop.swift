@@ -41,8 +41,9 @@ final class ServerLoop: @unchecked Sendable {
   /// A read of 64 KiB may hold messages that inflate to a thousand times as much. Others have their turn after each
   /// such lot.
   private static let inflatedBytesPerTurn = 1 << 20
-  /// Long enough that answers are written before it is over: a loop with anything to run does not look at its sockets.
-  private static let pause = TimeAmount.microseconds(500)
+  /// Long enough for more than a hundred calls of others, one after the other: what is inflated holds up fewer than one
+  /// in a hundred of them.
+  private static let pause = TimeAmount.milliseconds(6)
 
   func inflated(_ count: Int) {
     inflatedBytes += count
